@@ -1,0 +1,3 @@
+//! Roka as a contender of the benchmark workloads.
+
+fn main() {}

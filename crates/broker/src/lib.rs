@@ -1,0 +1,1 @@
+//! An embedded Kafka-compatible cluster for development and tests.
