@@ -1,10 +1,16 @@
 //! The Kafka wire protocol. No sockets, no async: bytes in, values out.
 #![allow(missing_docs)]
 
+mod error;
 mod message;
-mod primitive;
+mod reader;
+mod wire;
+mod writer;
 
 pub mod messages;
 
-pub use message::{Field, Message, Request, Route};
-pub use primitive::{Error, Reader, Uuid, Wire, Writer};
+pub use error::{Error, Fault};
+pub use message::{Field, Message, Request, Route, Struct};
+pub use reader::Reader;
+pub use wire::{Uuid, Wire};
+pub use writer::Writer;

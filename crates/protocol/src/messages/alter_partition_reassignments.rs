@@ -1,0 +1,42 @@
+//! Kafka's alter partition reassignments.
+
+use crate::message::{message, request};
+
+request! { AlterPartitionReassignmentsRequest(45) to Controller -> AlterPartitionReassignmentsResponse; }
+
+message! {
+    pub struct AlterPartitionReassignmentsRequest (versions 0..=1, flexible 0..) {
+        pub timeout_ms: i32 = 60000,
+        pub allow_replication_factor_change: bool [1..] = true,
+        pub topics: Vec<ReassignableTopic>,
+    }
+
+    pub struct ReassignableTopic {
+        pub name: String,
+        pub partitions: Vec<ReassignablePartition>,
+    }
+
+    pub struct ReassignablePartition {
+        pub partition_index: i32,
+        pub replicas: Option<Vec<i32>>,
+    }
+
+    pub struct AlterPartitionReassignmentsResponse (versions 0..=1, flexible 0..) {
+        pub throttle_time_ms: i32,
+        pub allow_replication_factor_change: bool [1.., ignorable] = true,
+        pub error_code: i16,
+        pub error_message: Option<String> = Some(String::new()),
+        pub responses: Vec<ReassignableTopicResponse>,
+    }
+
+    pub struct ReassignableTopicResponse {
+        pub name: String,
+        pub partitions: Vec<ReassignablePartitionResponse>,
+    }
+
+    pub struct ReassignablePartitionResponse {
+        pub partition_index: i32,
+        pub error_code: i16,
+        pub error_message: Option<String> = Some(String::new()),
+    }
+}

@@ -1,0 +1,21 @@
+//! Kafka's end txn.
+
+use crate::message::{message, request};
+
+request! { EndTxnRequest(26) to TransactionCoordinator -> EndTxnResponse; }
+
+message! {
+    pub struct EndTxnRequest (versions 0..=5, flexible 3..) {
+        pub transactional_id: String,
+        pub producer_id: i64,
+        pub producer_epoch: i16,
+        pub committed: bool,
+    }
+
+    pub struct EndTxnResponse (versions 0..=5, flexible 3..) {
+        pub throttle_time_ms: i32,
+        pub error_code: i16,
+        pub producer_id: i64 [5.., ignorable] = -1,
+        pub producer_epoch: i16 [5.., ignorable] = -1,
+    }
+}

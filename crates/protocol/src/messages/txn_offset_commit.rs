@@ -1,0 +1,50 @@
+//! Kafka's txn offset commit.
+
+use crate::{
+    Uuid,
+    message::{message, request},
+};
+
+request! { TxnOffsetCommitRequest(28) to GroupCoordinator -> TxnOffsetCommitResponse; }
+
+message! {
+    pub struct TxnOffsetCommitRequest (versions 0..=6, flexible 3..) {
+        pub transactional_id: String,
+        pub group_id: String,
+        pub producer_id: i64,
+        pub producer_epoch: i16,
+        pub generation_id_or_member_epoch: i32 [3..] = -1,
+        pub member_id: String [3..],
+        pub group_instance_id: Option<String> [3..],
+        pub topics: Vec<TxnOffsetCommitRequestTopic>,
+    }
+
+    pub struct TxnOffsetCommitRequestTopic {
+        pub name: String [0..=5, ignorable],
+        pub topic_id: Uuid [6.., ignorable],
+        pub partitions: Vec<TxnOffsetCommitRequestPartition>,
+    }
+
+    pub struct TxnOffsetCommitRequestPartition {
+        pub partition_index: i32,
+        pub committed_offset: i64,
+        pub committed_leader_epoch: i32 [2.., ignorable] = -1,
+        pub committed_metadata: Option<String> = Some(String::new()),
+    }
+
+    pub struct TxnOffsetCommitResponse (versions 0..=6, flexible 3..) {
+        pub throttle_time_ms: i32,
+        pub topics: Vec<TxnOffsetCommitResponseTopic>,
+    }
+
+    pub struct TxnOffsetCommitResponseTopic {
+        pub name: String [0..=5, ignorable],
+        pub topic_id: Uuid [6.., ignorable],
+        pub partitions: Vec<TxnOffsetCommitResponsePartition>,
+    }
+
+    pub struct TxnOffsetCommitResponsePartition {
+        pub partition_index: i32,
+        pub error_code: i16,
+    }
+}

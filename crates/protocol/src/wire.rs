@@ -1,0 +1,161 @@
+//! What Kafka's wire types look like as bytes.
+//!
+//! The reader and the writer know the version and whether it is *flexible* (KIP-482), so one
+//! implementation per type serves the plain and the compact encoding.
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::{Error, Fault, Reader, Writer};
+
+/// A value with a place on the wire.
+pub trait Wire: Sized {
+    /// Appends the value in the writer's version.
+    fn write(&self, w: &mut Writer) -> Result<(), Error>;
+
+    /// Takes the value off the front, in the reader's version.
+    fn read(r: &mut Reader) -> Result<Self, Error>;
+}
+
+macro_rules! fixed {
+    ($($ty:ty, $put:ident, $get:ident;)*) => {$(
+        impl Wire for $ty {
+            fn write(&self, w: &mut Writer) -> Result<(), Error> {
+                w.buf().$put(*self);
+                Ok(())
+            }
+
+            fn read(r: &mut Reader) -> Result<Self, Error> {
+                r.buf.$get().map_err(|_| Fault::Truncated.into())
+            }
+        }
+    )*};
+}
+fixed! {
+    u8, put_u8, try_get_u8; i8, put_i8, try_get_i8; u16, put_u16, try_get_u16; i16, put_i16, try_get_i16;
+    i32, put_i32, try_get_i32; u32, put_u32, try_get_u32; i64, put_i64, try_get_i64; f64, put_f64, try_get_f64;
+}
+
+impl Wire for bool {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        u8::from(*self).write(w)
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        Ok(u8::read(r)? != 0)
+    }
+}
+
+/// A topic id, a directory id or a member id in its 16 bytes; all zero means none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// The id that stands for none.
+    pub const ZERO: Self = Self([0; 16]);
+
+    /// Whether this stands for no id.
+    pub fn is_zero(self) -> bool {
+        self == Self::ZERO
+    }
+}
+
+impl Wire for Uuid {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.buf().put_slice(&self.0);
+        Ok(())
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        let mut bytes = [0; 16];
+        r.buf.try_copy_to_slice(&mut bytes).map_err(|_| Fault::Truncated)?;
+        Ok(Self(bytes))
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<String, Error> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Fault::Utf8.into())
+}
+
+impl Wire for Option<String> {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.short_length(self.as_ref().map(String::len))?;
+        w.buf().put_slice(self.as_deref().unwrap_or_default().as_bytes());
+        Ok(())
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        let Some(n) = r.short_length()? else { return Ok(None) };
+        text(&r.buf.split_to(n)).map(Some)
+    }
+}
+
+impl Wire for String {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.short_length(Some(self.len()))?;
+        w.buf().put_slice(self.as_bytes());
+        Ok(())
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        Option::<Self>::read(r)?.ok_or(Fault::Null.into())
+    }
+}
+
+impl Wire for Option<Bytes> {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.length(self.as_ref().map(Bytes::len))?;
+        if let Some(bytes) = self {
+            w.splice(bytes);
+        }
+        Ok(())
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        Ok(r.length()?.map(|n| r.buf.split_to(n)))
+    }
+}
+
+impl Wire for Bytes {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.length(Some(self.len()))?;
+        w.splice(self);
+        Ok(())
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        Option::<Self>::read(r)?.ok_or(Fault::Null.into())
+    }
+}
+
+fn write_items<T: Wire>(items: &[T], w: &mut Writer) -> Result<(), Error> {
+    items.iter().try_for_each(|item| item.write(w))
+}
+
+impl<T: Wire> Wire for Option<Vec<T>> {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.length(self.as_ref().map(Vec::len))?;
+        write_items(self.as_deref().unwrap_or_default(), w)
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        let Some(n) = r.length()? else { return Ok(None) };
+        // The count is foreign: no more room at first than the message's own size, then room for
+        // what was really read.
+        let mut items = Vec::with_capacity(n.min(r.buf.len() / size_of::<T>().max(1)));
+        for _ in 0..n {
+            items.push(T::read(r)?);
+        }
+        Ok(Some(items))
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn write(&self, w: &mut Writer) -> Result<(), Error> {
+        w.length(Some(self.len()))?;
+        write_items(self, w)
+    }
+
+    fn read(r: &mut Reader) -> Result<Self, Error> {
+        Option::<Self>::read(r)?.ok_or(Fault::Null.into())
+    }
+}
