@@ -30,9 +30,9 @@ impl Assignor for Range {
             for (member, i) in subscribers.iter().zip(0..) {
                 let len = count / n + i32::from(i < count % n);
                 if let Some(assignment) = assignments.get_mut(&member.id) {
-                    assignment.partitions.extend(
-                        (next..next + len).map(|p| TopicPartition::new(topic.clone(), p)),
-                    );
+                    assignment
+                        .partitions
+                        .extend((next..next + len).map(|p| TopicPartition::new(topic.clone(), p)));
                 }
                 next += len;
             }

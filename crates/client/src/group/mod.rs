@@ -1,0 +1,3 @@
+//! Consumer groups by the classic protocol: membership, assignment, committed offsets.
+
+pub mod assignor;
