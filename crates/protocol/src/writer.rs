@@ -66,6 +66,19 @@ impl Writer {
         join(self.into_parts())
     }
 
+    /// Overwrites the first bytes, for which room was left.
+    pub(crate) fn set_front<const N: usize>(&mut self, bytes: [u8; N]) {
+        match self.parts.first_mut() {
+            None => self.buf[..N].copy_from_slice(&bytes),
+            Some(first) => {
+                // Shared with what follows it, so it is copied: it is what precedes the records.
+                let mut copy = BytesMut::from(&first[..]);
+                copy[..N].copy_from_slice(&bytes);
+                *first = copy.freeze();
+            }
+        }
+    }
+
     fn cut(&mut self) {
         if !self.buf.is_empty() {
             self.parts.push(self.buf.split().freeze());
@@ -134,7 +147,9 @@ impl Writer {
         if inner.parts.is_empty() {
             self.buf.put_slice(&inner.buf);
         } else {
-            inner.into_parts().iter().for_each(|part| self.splice(part));
+            for part in &inner.into_parts() {
+                self.splice(part);
+            }
         }
         Ok(())
     }
@@ -146,6 +161,8 @@ pub(crate) fn join(mut parts: Vec<Bytes>) -> Bytes {
         return parts.pop().unwrap_or_default();
     }
     let mut all = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-    parts.iter().for_each(|part| all.put_slice(part));
+    for part in &parts {
+        all.put_slice(part);
+    }
     all.freeze()
 }
