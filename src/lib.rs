@@ -1,1 +1,2 @@
 //! Stateful stream processing on Apache Kafka.
+mod engine;
