@@ -78,25 +78,52 @@ proptest! {
         guards(0).observe(b"k", 0, Some(&bytes));
     }
 
-    /// Random crashes of a counter at every step of its commits: the count is exact each time.
+    /// Random crashes of a counter of two inputs at every step of its commits: the count is exact each time.
     #[test]
     fn a_counter_is_exact_whenever_it_crashes(
-        keys in prop::collection::vec(0..4u8, 1..60),
-        steps in prop::collection::vec((1..10usize, 0..4u8, 0..5usize), 1..40),
+        inputs in prop::array::uniform2(prop::collection::vec(0..4u8, 1..40)),
+        steps in prop::collection::vec(step(), 1..40),
     ) {
-        crash_model(&keys, &steps);
+        crash_model(&inputs, &steps);
     }
 }
 
-/// Input `keys[offset]`; each step processes some records and crashes at some point of the commit, or not at all (3).
-fn crash_model(keys: &[u8], steps: &[(usize, u8, usize)]) {
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// How many records of each input are processed before the commit.
+    records: [usize; 2],
+    crash: Crash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Crash {
+    BeforeCommit,
+    /// After this many rows were written.
+    Writing(usize),
+    BeforeOffsets,
+    Never,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let crash = prop_oneof![
+        Just(Crash::BeforeCommit),
+        (0..4usize).prop_map(Crash::Writing),
+        Just(Crash::BeforeOffsets),
+        Just(Crash::Never),
+    ];
+    (prop::array::uniform2(0..8usize), crash).prop_map(|(records, crash)| Step { records, crash })
+}
+
+fn crash_model(inputs: &[Vec<u8>; 2], steps: &[Step]) {
+    let last = Step { records: [usize::MAX; 2], crash: Crash::Never };
+    let mut steps = steps.iter().copied().chain(std::iter::repeat(last));
     let mut changelog: Vec<(u8, u64, Vec<u8>)> = Vec::new();
-    let mut committed = 0;
-    let mut steps = steps.iter().copied().chain(std::iter::repeat((usize::MAX, 3, 0)));
+    let mut committed = [0_usize; 2];
     'run: loop {
         // Recovery, as if compaction had removed every row but the newest.
         let mut table: HashMap<u8, u64> = HashMap::new();
-        let mut guards = guards(committed as i64);
+        let start = |input: usize| Start { topic: input as u32, offset: committed[input] as i64 };
+        let mut guards = Guards::new(vec![start(0), start(1)]);
         for (place, (key, value, mark)) in changelog.iter().enumerate() {
             if changelog[place + 1..].iter().all(|(later, ..)| later != key) {
                 table.insert(*key, *value);
@@ -104,35 +131,45 @@ fn crash_model(keys: &[u8], steps: &[(usize, u8, usize)]) {
             }
         }
         let mut position = committed;
-        while committed < keys.len() {
-            let (records, crash, acked) = steps.next().unwrap_or((usize::MAX, 3, 0));
+        while (0..2).any(|input| committed[input] < inputs[input].len()) {
+            let Step { records, crash } = steps.next().unwrap_or(last);
             let mut dirty: Vec<u8> = Vec::new();
-            for (offset, key) in keys.iter().enumerate().skip(position).take(records) {
-                position = offset + 1;
-                if !guards.include(0, offset as i64, &[*key]) {
-                    *table.entry(*key).or_default() += 1;
-                    dirty.push(*key);
+            for (input, keys) in inputs.iter().enumerate() {
+                for (offset, key) in
+                    keys.iter().enumerate().skip(position[input]).take(records[input])
+                {
+                    position[input] = offset + 1;
+                    if !guards.include(input, offset as i64, &[*key]) {
+                        *table.entry(*key).or_default() += 1;
+                        dirty.push(*key);
+                    }
                 }
             }
             dirty.sort_unstable();
             dirty.dedup();
-            if crash == 0 {
-                continue 'run;
-            }
-            // Crash 1: only some of the rows were written. Crash 2: all, but the offsets were not committed.
-            let rows = if crash == 1 { acked.min(dirty.len()) } else { dirty.len() };
+            let rows = match crash {
+                Crash::BeforeCommit => continue 'run,
+                Crash::Writing(rows) => rows.min(dirty.len()),
+                Crash::BeforeOffsets | Crash::Never => dirty.len(),
+            };
             for key in &dirty[..rows] {
-                let to = guards.reach(0, position as i64, &[*key]);
-                changelog.push((*key, table[key], mark(committed as i64, to)));
+                let mut mark = Vec::new();
+                let span = |input: usize| Span {
+                    topic: input as u32,
+                    from: committed[input] as i64,
+                    to: guards.reach(input, position[input] as i64, &[*key]),
+                };
+                encode([span(0), span(1)], &mut mark);
+                changelog.push((*key, table[key], mark));
             }
-            if crash < 3 {
+            if crash != Crash::Never {
                 continue 'run;
             }
             committed = position;
-            guards.committed(&[position as i64]);
+            guards.committed(&position.map(|position| position as i64));
         }
         let mut truth: HashMap<u8, u64> = HashMap::new();
-        for key in keys {
+        for key in inputs.iter().flatten() {
             *truth.entry(*key).or_default() += 1;
         }
         assert_eq!(table, truth);
