@@ -11,6 +11,7 @@ mod writer;
 
 pub mod frame;
 pub mod messages;
+pub mod records;
 
 pub use api_key::ApiKey;
 pub use error::{Error, Fault};
