@@ -44,7 +44,7 @@ pub enum Error {
     #[error(transparent)]
     Send(#[from] SendError),
     /// A broker refused the call, and repeating it does not help.
-    #[error("{api} for {subject} was refused: {} ({}){}", code.name(), code.code(), Detail(detail.as_deref()))]
+    #[error("{api} for {subject} was refused: {code}{}", Detail(detail.as_deref()))]
     Refused {
         /// The API.
         api: ApiKey,
