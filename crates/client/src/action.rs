@@ -58,7 +58,7 @@ impl Action {
 
 /// The action for a code. A code that has no name here is [`Action::Fatal`].
 #[expect(clippy::match_same_arms, reason = "fatal codes are listed so that the table is total")]
-pub fn of(code: ErrorCode) -> Action {
+pub(crate) fn of(code: ErrorCode) -> Action {
     use ErrorCode as E;
     match code {
         E::NONE => Action::Ok,
