@@ -23,6 +23,7 @@ mod error;
 mod header;
 mod record;
 mod varint;
+mod walk;
 
 pub use batch::{Batch, Batches};
 pub use builder::{BatchBuilder, BatchOptions, ProducerFields};
@@ -31,3 +32,4 @@ pub use decompressor::Decompressor;
 pub use error::RecordError;
 pub use header::{BatchHeader, HEADER_SIZE, TimestampType};
 pub use record::{Header, Headers, Record, RecordIter};
+pub use walk::RecordWalk;

@@ -33,6 +33,11 @@ impl Decompressor {
         self.limit
     }
 
+    /// What was unpacked last; empty before.
+    pub fn unpacked(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Frees the buffer. For readers that keep their `Decompressor` for long after a large batch.
     pub fn shrink(&mut self) {
         self.buffer = Vec::new();

@@ -129,17 +129,35 @@ impl<'a> RecordIter<'a> {
         if count > data.len() / LEAST {
             return Err(RecordError::Corrupt { offset, reason: "more records than bytes" });
         }
+        Ok(Self::resume(header, data, header.count))
+    }
+
+    /// Goes on in the middle of a batch whose count was checked.
+    #[inline]
+    pub(super) fn resume(header: &BatchHeader, data: &'a [u8], left: i32) -> Self {
         let append_time = match header.timestamp_type() {
             TimestampType::CreateTime => None,
             TimestampType::LogAppendTime => Some(header.max_timestamp),
         };
-        Ok(Self {
+        Self {
             data,
-            left: header.count,
+            left,
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             append_time,
-        })
+        }
+    }
+
+    /// The bytes that are not walked yet.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// The number of records that are not walked yet.
+    #[inline]
+    pub(super) fn left(&self) -> i32 {
+        self.left
     }
 
     #[inline]
