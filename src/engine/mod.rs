@@ -5,4 +5,6 @@ mod assignment;
 mod mark;
 mod offsets;
 mod recovery;
+mod state;
+mod stats;
 mod topics;
