@@ -165,7 +165,8 @@ mod tests {
     }
 
     fn record() -> impl Strategy<Value = Owned> {
-        let headers = prop::collection::vec((prop::collection::vec(any::<u8>(), 0..5), part()), 0..3);
+        let headers =
+            prop::collection::vec((prop::collection::vec(any::<u8>(), 0..5), part()), 0..3);
         (0..1000i64, part(), part(), headers)
     }
 

@@ -39,12 +39,18 @@ pub(crate) struct Merge {
 
 impl Merge {
     /// Chooses among the inputs as they are `now`.
-    pub(crate) fn choose(&mut self, heads: impl IntoIterator<Item = Head>, now: impl FnOnce() -> Instant) -> Choice {
+    pub(crate) fn choose(
+        &mut self,
+        heads: impl IntoIterator<Item = Head>,
+        now: impl FnOnce() -> Instant,
+    ) -> Choice {
         let mut first: Option<(i64, usize)> = None;
         let mut behind = false;
         for (input, head) in heads.into_iter().enumerate() {
             match head {
-                Head::Ready(timestamp) if first.is_none_or(|(earliest, _)| timestamp < earliest) => {
+                Head::Ready(timestamp)
+                    if first.is_none_or(|(earliest, _)| timestamp < earliest) =>
+                {
                     first = Some((timestamp, input));
                 }
                 Head::Ready(_) | Head::Idle => {}

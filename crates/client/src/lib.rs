@@ -20,6 +20,6 @@ pub use config::Config;
 pub use counters::{ApiCounters, Counters};
 pub use error::{Error, SendError, Subject};
 pub use metadata::{Broker, Metadata, NodeId, Partition, Topic};
-pub use roka_protocol::{ApiKey, ErrorCode};
+pub use roka_protocol::{ApiKey, ErrorCode, records};
 pub use topic_partition::TopicPartition;
 pub use transport::{Connecting, Stream, TcpTransport, Transport};
