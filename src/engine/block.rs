@@ -178,7 +178,7 @@ mod tests {
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
                 builder.push(*timestamp, key.as_deref(), value.as_deref(), headers);
             }
-            let bytes = builder.build(ProducerFields::default());
+            let bytes = builder.build(ProducerFields::default()).unwrap();
             let mut block = Block::default();
             let mut decompressor = Decompressor::default();
             for batch in Batches::new(bytes) {
