@@ -10,6 +10,8 @@ mod error;
 pub mod group;
 mod metadata;
 mod retry;
+pub mod partitioner;
+pub mod producer;
 mod topic_partition;
 mod transport;
 mod versions;
