@@ -68,7 +68,9 @@ pub enum Error {
         node: NodeId,
     },
     /// A response lacks an item that was asked for.
-    #[error("{api}: the response of the broker says nothing about {subject}: report it to the broker's maker")]
+    #[error(
+        "{api}: the response of the broker says nothing about {subject}: report it to the broker's maker"
+    )]
     Missing {
         /// The API.
         api: ApiKey,
@@ -122,7 +124,9 @@ pub enum Subject {
 #[non_exhaustive]
 pub enum SendError {
     /// The broker could not be dialled, or spoke no Kafka.
-    #[error("broker {node} at {address} cannot be reached: {problem}; check that it runs and that this address is right from here")]
+    #[error(
+        "broker {node} at {address} cannot be reached: {problem}; check that it runs and that this address is right from here"
+    )]
     Connect {
         /// The broker.
         node: NodeId,

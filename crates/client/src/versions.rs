@@ -92,8 +92,7 @@ pub(crate) fn negotiate(sent: i16, frame: Bytes) -> Result<Negotiated, Error> {
         let response = ApiVersionsResponse::decode(body, 0).unwrap_or_default();
         return Ok(lower(sent, response));
     }
-    let (_, response) =
-        roka_protocol::frame::decode_response::<ApiVersionsRequest>(sent, frame)?;
+    let (_, response) = roka_protocol::frame::decode_response::<ApiVersionsRequest>(sent, frame)?;
     match ErrorCode(response.error_code) {
         ErrorCode::NONE => Ok(Negotiated::Done(Versions::from_response(response))),
         code => Ok(Negotiated::Refused(code)),

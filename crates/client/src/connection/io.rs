@@ -150,11 +150,7 @@ impl Io {
     }
 
     fn end_of_stream(&self) -> &'static str {
-        if self.reader.at_boundary() {
-            "end of stream"
-        } else {
-            "end of stream within a response"
-        }
+        if self.reader.at_boundary() { "end of stream" } else { "end of stream within a response" }
     }
 
     /// Gives the response to the oldest request; it must be its own.

@@ -47,9 +47,11 @@ struct Broker {
     log: Vec<u32>,
     /// Since Kafka 2.4 a broker that does not know the producer takes any sequence.
     trusting: bool,
-    /// Epoch, next sequence, last five base sequences.
-    state: Option<(i16, i32, VecDeque<(i32, i32)>)>,
+    state: Option<Producer>,
 }
+
+/// Epoch, next sequence, base sequence and count of the last five batches.
+type Producer = (i16, i32, VecDeque<(i32, i32)>);
 
 impl Broker {
     /// As Kafka's `ProducerAppendInfo` and `ProducerStateEntry` decide.
