@@ -39,7 +39,9 @@ pub enum GroupError {
         error: AssignError,
     },
     /// Another member sent something that this one cannot read.
-    #[error("group {group}: cannot read the {what}: {problem}; do all members use the same strategy?")]
+    #[error(
+        "group {group}: cannot read the {what}: {problem}; do all members use the same strategy?"
+    )]
     Malformed {
         /// The group.
         group: Arc<str>,

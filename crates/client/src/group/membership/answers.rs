@@ -4,7 +4,10 @@ use roka_protocol::ErrorCode;
 use tokio::time::Instant;
 
 use super::{Failure, Input, Joined, Membership, NO_GENERATION, Output, State};
-use crate::group::{assignor::Assignment, error::GroupError};
+use crate::{
+    action,
+    group::{assignor::Assignment, error::GroupError},
+};
 
 /// What an error code asks of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +35,9 @@ fn verdict(code: ErrorCode) -> Verdict {
         ErrorCode::UNKNOWN_MEMBER_ID => Verdict::Unknown,
         ErrorCode::MEMBER_ID_REQUIRED => Verdict::UseId,
         ErrorCode::FENCED_INSTANCE_ID => Verdict::Fenced,
+        // Only on the way to a coordinator: its disk, its log, its load.
         ErrorCode::UNKNOWN_SERVER_ERROR => Verdict::Again,
-        code if code.is_retriable() => Verdict::Again,
+        code if action::of(code).is_retry() => Verdict::Again,
         _ => Verdict::Fatal,
     }
 }
@@ -170,7 +174,9 @@ impl Membership {
                 self.reason = "membership lost";
                 self.join();
             }
-            Verdict::Again | Verdict::UseId => self.beat_at = now + self.backoff.next(&mut self.rng),
+            Verdict::Again | Verdict::UseId => {
+                self.beat_at = now + self.backoff.next(&mut self.rng)
+            }
             Verdict::Fenced | Verdict::Fatal => self.refused(api, code),
         }
     }
