@@ -1,5 +1,7 @@
 //! The buffer that compressed batches are unpacked into, one after the other.
 
+use bytes::Bytes;
+
 use super::codec::Codecs;
 use super::{Compression, RecordError};
 
@@ -41,6 +43,16 @@ impl Decompressor {
     /// Frees the buffer. For readers that keep their `Decompressor` for long after a large batch.
     pub fn shrink(&mut self) {
         self.buffer = Vec::new();
+    }
+
+    /// The bytes of the last call of [`unpack`](Self::unpack), to keep.
+    pub(super) fn take(&mut self) -> Bytes {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        // What is kept may wait long; the room for growth need not wait with it.
+        if bytes.capacity() / 2 > bytes.len() {
+            bytes.shrink_to_fit();
+        }
+        bytes.into()
     }
 
     /// Unpacks; the bytes stay until the next call. `offset` is for errors.

@@ -1,24 +1,26 @@
 //! A walk over the records of a batch that can pause: between two records nothing is borrowed.
 //!
-//! [`RecordIter`] is the way for a loop; a [`RecordWalk`] is for who looks at one record here and the next one later,
-//! as a merge of several partitions does.
+//! [`RecordIter`](super::RecordIter) is the way for a loop; a [`RecordWalk`] is for who looks at
+//! one record here and the next one later, as a merge of several partitions does.
 
-use super::{Batch, Compression, Decompressor, HEADER_SIZE, Record, RecordError, RecordIter};
+use super::iter::Walk;
+use super::{Batch, Decompressor, Record, RecordError};
 
 /// Where a walk stands. Belongs to one batch and, when that is compressed, to the decompressor that
-/// [`Batch::open`] was given, which must not open another batch meanwhile.
+/// [`Batch::open`] was given, which must not open another batch meanwhile. A batch that was
+/// [inflated](Batch::inflate) needs no decompressor of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordWalk {
+    walk: Walk,
     at: usize,
-    left: i32,
 }
 
 impl Batch {
-    /// Begins a walk: decompresses the records into `decompressor` if need be. Does not check the checksum.
+    /// Begins a walk: decompresses the records into `decompressor` if need be. Does not check the
+    /// checksum.
     pub fn open(&self, decompressor: &mut Decompressor) -> Result<RecordWalk, RecordError> {
-        // Checks count and format.
-        self.records(decompressor)?;
-        Ok(RecordWalk { at: 0, left: self.header().count })
+        let data = self.unpack(decompressor)?;
+        Ok(RecordWalk { walk: Walk::new(self.header(), data)?, at: 0 })
     }
 
     /// The next record of the walk, none at its end. After an error the walk has ended.
@@ -28,23 +30,19 @@ impl Batch {
         decompressor: &'a Decompressor,
         walk: &mut RecordWalk,
     ) -> Option<Result<Record<'a>, RecordError>> {
-        let records = match self.compression() {
-            Compression::None => self.bytes().get(HEADER_SIZE..)?,
-            _ => decompressor.unpacked(),
-        };
-        let mut rest = RecordIter::resume(self.header(), records.get(walk.at..)?, walk.left);
-        let record = rest.next();
-        walk.left = rest.left();
-        walk.at = records.len() - rest.rest().len();
-        record
+        let data = self.inflated_records().unwrap_or_else(|| decompressor.unpacked());
+        let (record, rest) = walk.walk.next(data.get(walk.at..)?)?;
+        walk.at = data.len() - rest.len();
+        Some(record)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::records::{BatchBuilder, BatchOptions, Batches, ProducerFields};
-
     use super::*;
+    use crate::records::{
+        BatchBuilder, BatchOptions, Batches, Compression, HEADER_SIZE, ProducerFields,
+    };
 
     fn batch(compression: Compression) -> Batch {
         let mut builder = BatchBuilder::new(BatchOptions::with_compression(compression));
@@ -71,6 +69,12 @@ mod tests {
             }
             assert_eq!(n, 100);
             assert!(batch.next_record(&decompressor, &mut walk).is_none());
+
+            let other = Decompressor::new();
+            let batch = batch.clone().inflate(&mut Decompressor::new()).unwrap();
+            let mut walk = batch.open(&mut decompressor).unwrap();
+            let first = batch.next_record(&other, &mut walk);
+            assert_eq!(first.unwrap().unwrap(), wanted[0]);
         }
     }
 
