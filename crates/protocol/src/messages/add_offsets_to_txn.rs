@@ -1,11 +1,10 @@
-//! The offsets of a group are enlisted in a transaction.
+//! Kafka's add offsets to txn.
 
-use crate::declare::{message, request};
+use crate::message::{message, request};
 
 request! { AddOffsetsToTxnRequest(25) to TransactionCoordinator -> AddOffsetsToTxnResponse; }
 
 message! {
-    /// The group to be enlisted.
     pub struct AddOffsetsToTxnRequest (versions 0..=4, flexible 3..) {
         pub transactional_id: String,
         pub producer_id: i64,
@@ -13,7 +12,6 @@ message! {
         pub group_id: String,
     }
 
-    /// Whether it was.
     pub struct AddOffsetsToTxnResponse (versions 0..=4, flexible 3..) {
         pub throttle_time_ms: i32,
         pub error_code: i16,

@@ -1,11 +1,10 @@
-//! The transactions that one broker coordinates: to see all of them, every broker is asked.
+//! Kafka's list transactions.
 
-use crate::declare::{message, request};
+use crate::message::{message, request};
 
 request! { ListTransactionsRequest(66) to Any -> ListTransactionsResponse; }
 
 message! {
-    /// Filters; empty lists all.
     pub struct ListTransactionsRequest (versions 0..=2, flexible 0..) {
         pub state_filters: Vec<String>,
         pub producer_id_filters: Vec<i64>,
@@ -13,7 +12,6 @@ message! {
         pub transactional_id_pattern: Option<String> [2..],
     }
 
-    /// The transactions.
     pub struct ListTransactionsResponse (versions 0..=2, flexible 0..) {
         pub throttle_time_ms: i32,
         pub error_code: i16,
@@ -21,7 +19,6 @@ message! {
         pub transaction_states: Vec<TransactionState>,
     }
 
-    /// A transaction in brief.
     pub struct TransactionState {
         pub transactional_id: String,
         pub producer_id: i64,

@@ -1,16 +1,14 @@
-//! Client and broker agree on a SASL mechanism.
+//! Kafka's sasl handshake.
 
-use crate::declare::{message, request};
+use crate::message::{message, request};
 
 request! { SaslHandshakeRequest(17) to Any -> SaslHandshakeResponse; }
 
 message! {
-    /// The mechanism that the client wants.
     pub struct SaslHandshakeRequest (versions 0..=1, never flexible) {
         pub mechanism: String,
     }
 
-    /// The mechanisms that the broker offers.
     pub struct SaslHandshakeResponse (versions 0..=1, never flexible) {
         pub error_code: i16,
         pub mechanisms: Vec<String>,

@@ -1,0 +1,46 @@
+//! ApiVersions: which APIs the node serves in which versions (KIP-35, KIP-511).
+
+use roka_protocol::{
+    ApiKey, Error, ErrorCode, frame,
+    messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse},
+};
+
+use super::{Answer, Handler, RequestContext, SUPPORTED, served};
+use crate::node::Node;
+
+impl Handler for ApiVersionsRequest {
+    async fn handle(self, node: &Node, _: &RequestContext) -> ApiVersionsResponse {
+        ApiVersionsResponse { api_keys: versions(node), ..Default::default() }
+    }
+
+    fn refuse(&self, error: ErrorCode) -> ApiVersionsResponse {
+        ApiVersionsResponse { error_code: error.0, ..Default::default() }
+    }
+}
+
+fn versions(node: &Node) -> Vec<ApiVersion> {
+    let all = SUPPORTED.iter().map(|&(api, _)| (api, served(node, api)));
+    all.filter(|(_, versions)| !versions.is_empty())
+        .map(|(api, versions)| ApiVersion {
+            api_key: api.key(),
+            min_version: *versions.start(),
+            max_version: *versions.end(),
+        })
+        .collect()
+}
+
+/// A version that the node does not serve: the connection ends, except that ApiVersions is answered in version 0
+/// with the versions that are served, so that the client can ask again.
+pub(super) fn refuse_version(node: &Node, ctx: &RequestContext) -> Result<Answer, Error> {
+    if ctx.api != ApiKey::ApiVersions || served(node, ctx.api).is_empty() {
+        return Ok(Answer::Close);
+    }
+    let own: Vec<_> =
+        versions(node).into_iter().filter(|it| it.api_key == ApiKey::ApiVersions.key()).collect();
+    let response = ApiVersionsResponse {
+        error_code: ErrorCode::UNSUPPORTED_VERSION.0,
+        api_keys: own,
+        ..Default::default()
+    };
+    frame::encode_response(ctx.api.key(), 0, ctx.correlation_id, &response).map(Answer::Response)
+}

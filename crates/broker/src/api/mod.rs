@@ -1,0 +1,146 @@
+//! The APIs: one file each, and the table that leads a request to its file.
+//!
+//! A file implements [`Handler`] for its request and stands in [`apis!`] with the versions that are served. A handler
+//! - answers every topic, partition or group that was asked for, in the order of the request;
+//! - reports errors in the response, as Kafka does; it has no other way to fail;
+//! - takes locks for as long as it looks, never across an await.
+
+mod api_versions;
+mod create_topics;
+mod fetch;
+mod hints;
+mod list_offsets;
+mod metadata;
+mod produce;
+
+use std::{future::Future, net::SocketAddr, ops::RangeInclusive};
+
+use bytes::Bytes;
+use roka_protocol::{
+    ApiKey, Error, ErrorCode, Frame, Request, frame,
+    messages::{
+        self,
+        create_topics::{CreatableTopic, CreatableTopicConfig},
+    },
+};
+
+use crate::{node::Node, state::Shared};
+
+/// What is known about a request besides its body.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) client_id: Option<String>,
+    pub(crate) peer: SocketAddr,
+    /// A fault asks that everything in the request be refused with this error.
+    pub(crate) fail: Option<ErrorCode>,
+}
+
+/// What goes back to the client.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Response(Frame),
+    /// The request wants no response (Produce with acks=0).
+    Nothing,
+    /// The connection ends.
+    Close,
+}
+
+/// How one API is served.
+pub(crate) trait Handler: Request {
+    /// Carries out the request.
+    fn handle(
+        self,
+        node: &Node,
+        ctx: &RequestContext,
+    ) -> impl Future<Output = Self::Response> + Send;
+
+    /// The response that refuses everything that was asked for with `error`.
+    fn refuse(&self, error: ErrorCode) -> Self::Response;
+
+    /// The client expects no response.
+    fn is_silent(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! apis {
+    ($($Key:ident $module:ident::$Request:ident $versions:expr;)*) => {
+        /// The versions that this broker serves, by API.
+        pub(crate) const SUPPORTED: &[(ApiKey, RangeInclusive<i16>)] =
+            &[$((ApiKey::$Key, $versions),)*];
+
+        /// Leads a request to its handler.
+        pub(crate) async fn dispatch(
+            node: &Node,
+            ctx: RequestContext,
+            body: Bytes,
+        ) -> Result<Answer, Error> {
+            if !served(node, ctx.api).contains(&ctx.version) {
+                return api_versions::refuse_version(node, &ctx);
+            }
+            match ctx.api {
+                $(ApiKey::$Key => serve::<messages::$module::$Request>(node, &ctx, body).await,)*
+                _ => Ok(Answer::Close),
+            }
+        }
+    };
+}
+
+apis! {
+    Produce produce::ProduceRequest 0..=13;
+    Fetch fetch::FetchRequest 0..=18;
+    ListOffsets list_offsets::ListOffsetsRequest 0..=11;
+    Metadata metadata::MetadataRequest 0..=13;
+    ApiVersions api_versions::ApiVersionsRequest 0..=4;
+    CreateTopics create_topics::CreateTopicsRequest 0..=7;
+}
+
+/// The versions of `api` that the node admits to, caps included; empty when it does not speak it.
+pub(crate) fn served(node: &Node, api: ApiKey) -> RangeInclusive<i16> {
+    let supported = SUPPORTED.iter().find(|(key, _)| *key == api);
+    #[expect(clippy::reversed_empty_ranges, reason = "empty: no version is served")]
+    let none = 0..=-1;
+    let Some((_, versions)) = supported else { return none };
+    match node.shared.caps.of(node.id(), api) {
+        Some(cap) => *cap.start().max(versions.start())..=*cap.end().min(versions.end()),
+        None => versions.clone(),
+    }
+}
+
+/// Makes a topic without a request, with the same checks.
+pub(crate) fn create_topic(
+    shared: &Shared,
+    asked: CreatableTopic,
+) -> Result<(), (ErrorCode, String)> {
+    create_topics::create(shared, asked, false).map(|_| ())
+}
+
+/// Settings as a request to make a topic carries them.
+pub(crate) fn topic_settings(settings: &[(&str, &str)]) -> Vec<CreatableTopicConfig> {
+    let setting = |&(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+    };
+    settings.iter().map(setting).collect()
+}
+
+async fn serve<R: Handler>(
+    node: &Node,
+    ctx: &RequestContext,
+    body: Bytes,
+) -> Result<Answer, Error> {
+    let request = R::decode(body, ctx.version)?;
+    let silent = request.is_silent();
+    let response = match ctx.fail {
+        Some(error) => request.refuse(error),
+        None => request.handle(node, ctx).await,
+    };
+    if silent {
+        return Ok(Answer::Nothing);
+    }
+    frame::encode_response(ctx.api.key(), ctx.version, ctx.correlation_id, &response)
+        .map(Answer::Response)
+}

@@ -1,0 +1,92 @@
+//! The thread on which the cluster runs.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{
+    Error,
+    config::BrokerConfig,
+    net::Port,
+    state::{NodeInfo, Shared},
+};
+
+/// What is to be started, checked.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) racks: bool,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) config: BrokerConfig,
+}
+
+/// A cluster's parts, ready to be commanded. No node listens yet.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) handle: Handle,
+    /// Ends the thread.
+    pub(crate) end: oneshot::Sender<()>,
+}
+
+/// Starts the thread; `told` gets the outcome on it.
+pub(crate) fn spawn(
+    plan: Plan,
+    told: impl FnOnce(Result<Started, Error>) + Send + 'static,
+) -> Result<JoinHandle<()>, Error> {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime.map_err(Error::io("the runtime cannot be started")) {
+            Ok(runtime) => runtime,
+            Err(error) => return told(Err(error)),
+        };
+        let (end, ended) = oneshot::channel();
+        let started = {
+            let _within = runtime.enter();
+            prepare(plan, runtime.handle().clone(), end)
+        };
+        let failed = started.is_err();
+        told(started);
+        if !failed {
+            // A dropped sender ends it too.
+            let _ = runtime.block_on(ended);
+        }
+    };
+    thread::Builder::new()
+        .name("roka-broker".to_owned())
+        .spawn(run)
+        .map_err(Error::io("the thread cannot be started"))
+}
+
+/// The thread ended before it said how the start went.
+pub(crate) fn ended_early() -> Error {
+    Error::io("the cluster's thread ended while it started")(io::Error::other(
+        "see its panic message",
+    ))
+}
+
+fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Started, Error> {
+    let mut ports = Vec::new();
+    let mut nodes = Vec::new();
+    for (address, id) in plan.addresses.into_iter().zip(1..) {
+        let listen = |source| Error::Listen { node: id, address: address.to_string(), source };
+        let port = Port::reserve(address).map_err(listen)?;
+        let rack = plan.racks.then(|| format!("rack-{id}"));
+        nodes.push(NodeInfo::new(id, port.address(), rack));
+        ports.push(port);
+    }
+    let shared = Shared::new(new_cluster_id(), plan.data_dir, plan.config, nodes);
+    Ok(Started { shared: Arc::new(shared), ports, handle, end })
+}
+
+/// 22 letters and digits, as Kafka's ids have.
+fn new_cluster_id() -> String {
+    std::iter::repeat_with(fastrand::alphanumeric).take(22).collect()
+}

@@ -1,0 +1,104 @@
+//! One node as the others see it: where it listens, how it is, what it was asked.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use super::lock;
+
+/// Keys beyond this are counted together.
+const KEYS: usize = 128;
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Running,
+    /// Connections stay open and nothing is answered, as after SIGSTOP.
+    Hanging,
+    /// Not listening; connections were closed in order.
+    Stopped,
+    /// Not listening; connections were reset.
+    Killed,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct NodeInfo {
+    pub(crate) id: i32,
+    pub(crate) rack: Option<String>,
+    address: Mutex<SocketAddr>,
+    mode: watch::Sender<Mode>,
+    /// Changes when every open connection has to end.
+    severed: watch::Sender<u64>,
+    requests: Vec<AtomicU64>,
+    connects: AtomicU64,
+}
+
+impl NodeInfo {
+    pub(crate) fn new(id: i32, address: SocketAddr, rack: Option<String>) -> Self {
+        Self {
+            id,
+            rack,
+            address: Mutex::new(address),
+            mode: watch::Sender::new(Mode::Stopped),
+            severed: watch::Sender::new(0),
+            requests: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),
+            connects: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        *lock(&self.address)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        *self.mode.borrow()
+    }
+
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Mode> {
+        self.mode.subscribe()
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.mode(), Mode::Running | Mode::Hanging)
+    }
+
+    /// Ends every open connection.
+    pub(crate) fn sever(&self) {
+        self.severed.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn watch_severed(&self) -> watch::Receiver<u64> {
+        self.severed.subscribe()
+    }
+
+    pub(crate) fn count_request(&self, key: i16) {
+        self.requests[slot(key)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn requests(&self, key: i16) -> u64 {
+        self.requests[slot(key)].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_connect(&self) {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
+    }
+}
+
+fn slot(key: i16) -> usize {
+    usize::try_from(key).unwrap_or(KEYS - 1).min(KEYS - 1)
+}

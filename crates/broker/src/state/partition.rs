@@ -1,0 +1,111 @@
+//! One partition: who leads it, its log, and who waits for records.
+//!
+//! - Leadership and log change under one lock, so an append is stamped with the epoch that allowed it.
+//! - The leader is always a replica that lives, or nobody. The leader epoch grows with every change of leader.
+//! - The lock is never held across an await; who waits for records is told by `Notify`.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use roka_protocol::Uuid;
+use tokio::sync::Notify;
+
+use super::lock;
+use crate::log::Log;
+
+/// Who leads a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    /// `None`: the partition is leaderless.
+    pub(crate) leader: Option<i32>,
+    pub(crate) epoch: i32,
+    pub(crate) replicas: Vec<i32>,
+    /// In the order of `replicas`.
+    pub(crate) isr: Vec<i32>,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(crate) struct PartitionState {
+    pub(crate) leadership: Leadership,
+    pub(crate) log: Log,
+    /// Set while a test holds the partition without leader: elections leave it alone.
+    pub(crate) held_leaderless: bool,
+    waiting: Vec<Arc<Notify>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) index: i32,
+    state: Mutex<PartitionState>,
+}
+
+impl Partition {
+    pub(crate) fn new(
+        topic: Arc<str>,
+        topic_id: Uuid,
+        index: i32,
+        leadership: Leadership,
+        log: Log,
+    ) -> Self {
+        let state = PartitionState { leadership, log, held_leaderless: false, waiting: Vec::new() };
+        Self { topic, topic_id, index, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn leadership(&self) -> Leadership {
+        self.lock().leadership.clone()
+    }
+
+    /// Follows which nodes live: leaders that do not are replaced by the first live replica of the ISR, then of
+    /// all replicas (they share the log, so none is behind).
+    pub(crate) fn reelect(&self, is_live: &dyn Fn(i32) -> bool) {
+        let mut state = self.lock();
+        let now = &state.leadership;
+        let live: Vec<i32> = now.replicas.iter().copied().filter(|&id| is_live(id)).collect();
+        // As in Kafka, the last in-sync replica stays in the ISR when it goes.
+        let isr =
+            if live.is_empty() { now.isr.iter().copied().take(1).collect() } else { live.clone() };
+        let keeps = now.leader.is_some_and(|leader| live.contains(&leader));
+        let leader = match (state.held_leaderless, keeps) {
+            (true, _) => None,
+            (false, true) => now.leader,
+            (false, false) => live.first().copied(),
+        };
+        state.lead_by(leader);
+        state.leadership.isr = isr;
+    }
+
+    /// Wakes `waiter` at the next append or change of leader. To be called before the state is looked at, so
+    /// that nothing is missed; `stop_waiting` takes it back.
+    pub(crate) fn wait(&self, waiter: &Arc<Notify>) {
+        self.lock().waiting.push(waiter.clone());
+    }
+
+    pub(crate) fn stop_waiting(&self, waiter: &Arc<Notify>) {
+        self.lock().waiting.retain(|it| !Arc::ptr_eq(it, waiter));
+    }
+}
+
+impl PartitionState {
+    /// Changes the leader, with a new epoch if it is another one.
+    pub(crate) fn lead_by(&mut self, leader: Option<i32>) {
+        if self.leadership.leader != leader {
+            self.leadership.leader = leader;
+            self.leadership.epoch += 1;
+            self.wake();
+        }
+    }
+
+    /// Wakes everyone who waits for this partition.
+    pub(crate) fn wake(&mut self) {
+        for waiter in self.waiting.drain(..) {
+            waiter.notify_one();
+        }
+    }
+}

@@ -1,4 +1,0 @@
-//! The producer.
-
-#[allow(dead_code, reason = "the sender comes with the core")]
-mod lane;
