@@ -1,2 +1,58 @@
-//! Stateful stream processing on Apache Kafka.
+//! Stateful stream processing on Apache Kafka, in the style of Goka.
+//!
+//! A program names its streams, tables and groups as typed constants, declares a graph, and gives
+//! each input a callback. What the graph does not declare, a callback cannot use: declaring an edge
+//! returns the handle that gives the right to it.
+//!
+//! ```
+//! use roka::{Group, GroupGraph, Result, Stream, Tester};
+//!
+//! const WORDS: Stream<String, String> = Stream::text("words");
+//! const COUNTER: Group<String, u64> = Group::json("counter");
+//!
+//! fn counter() -> GroupGraph<String, u64> {
+//!     let mut graph = COUNTER.graph();
+//!     graph.input(WORDS, |ctx, _word| {
+//!         let count = ctx.value()?.unwrap_or(0) + 1;
+//!         ctx.set_value(&count)
+//!     });
+//!     graph
+//! }
+//!
+//! fn main() -> Result {
+//!     let mut tester = Tester::new(counter())?;
+//!     tester.send(&WORDS, "bob", &"hello".to_owned())?;
+//!     assert_eq!(tester.value("bob")?, Some(1));
+//!     Ok(())
+//! }
+//! ```
+
+mod codec;
+mod config;
+mod context;
+mod effects;
 mod engine;
+mod error;
+mod graph;
+mod hasher;
+mod key;
+mod record;
+mod store;
+mod table;
+mod task;
+mod tester;
+mod topic;
+
+pub use codec::{BigEndian, Codec, DecimalInt, Functions, Json, Raw, Text};
+pub use config::{Config, StoreKind};
+pub use context::Context;
+pub use error::{BoxError, ConfigError, GraphError, RecordError, Result, Stage, StoreError};
+pub use graph::{
+    Backoff, GroupGraph, InputOptions, Join, Lookup, Loop, Nulls, OnError, Output, Start,
+};
+pub use hasher::Hasher;
+pub use key::Key;
+pub use record::{Header, HeaderValue};
+pub use store::{MemoryStore, SledStore, Slice, Store, Writes};
+//pub use tester::Tester;
+pub use topic::{Group, Stateless, Stored, Stream, Table};

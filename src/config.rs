@@ -1,0 +1,206 @@
+//! Every setting of processors, emitters and views, with its default and its unit.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{ConfigError, Hasher, Start};
+
+/// Where the rows of tables are kept on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum StoreKind {
+    /// Sled databases below [`Config::state_dir`]. The default.
+    #[default]
+    Sled,
+    /// Memory only: after a restart tables are read back from their changelogs.
+    Memory,
+}
+
+/// The settings of a processor, an emitter or a view.
+///
+/// ```
+/// use roka::{Config, StoreKind};
+///
+/// let config = Config { store: StoreKind::Memory, ..Config::new(["localhost:9092"]) };
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Brokers to begin with, `host:port`. The others are found through them.
+    pub brokers: Vec<String>,
+    /// Name under which the brokers log us. Default: `roka`.
+    pub client_id: String,
+    /// Name of this instance among the members of its group, for static membership: it keeps its
+    /// partitions over a restart. Default: none, membership is dynamic.
+    pub instance_id: Option<String>,
+    /// Folder for local state, one folder per group below it. Default: `roka` in the user's data
+    /// folder (`$XDG_DATA_HOME`, else `~/.local/share`), `./roka-state` where there is no home.
+    /// Never a folder for temporary files: those are wiped at a reboot, and shared by users.
+    pub state_dir: PathBuf,
+    /// Where rows are kept. Default: [`StoreKind::Sled`].
+    pub store: StoreKind,
+    /// Threads that run callbacks; partitions are spread over them. Default: the number of cores.
+    pub workers: usize,
+    /// The longest time between commits. Default: 1 s.
+    pub commit_interval: Duration,
+    /// A commit begins earlier when this many bytes of inputs were processed since the last.
+    /// Default: 64 MiB.
+    pub commit_bytes: usize,
+    /// Memory for clean table rows of a processor, over all its partitions, in bytes. Rows that are
+    /// not yet committed or stored come on top. Default: 64 MiB.
+    pub cache_bytes_max: usize,
+    /// Rows that are committed may wait this long before they are written to the local store, so
+    /// that a row that changes often is written once. A crash costs that much more to read back.
+    /// Default: 30 s.
+    pub store_interval: Duration,
+    /// Rows that wait for the local store are written earlier when they are more than this, over
+    /// all partitions of a worker. Default: 200 000.
+    pub store_rows_max: usize,
+    /// Replicas of topics that are created. Default: -1, the brokers' default.
+    pub replication: i16,
+    /// How long the loop topic keeps messages where it is created. Default: 7 days; `None` keeps
+    /// them for ever. Goka's hour loses messages when a group is down longer; for ever would fill
+    /// the brokers' disks with messages that were processed long ago.
+    pub loop_retention: Option<Duration>,
+    /// How a key decides its partition. Default: [`Hasher::Fnv1a`], as Goka.
+    pub hasher: Hasher,
+    /// Where a group starts on partitions without a committed offset. Default: [`Start::Earliest`].
+    pub start: Start,
+    /// How long a member may be silent before its partitions go to others. Default: 45 s.
+    pub session_timeout: Duration,
+    /// How long members may take to give up partitions in a rebalance. Default: 60 s.
+    pub rebalance_timeout: Duration,
+    /// How long a producer waits to fill a batch. Default: 5 ms.
+    pub linger: Duration,
+}
+
+impl Config {
+    /// The defaults, with these brokers.
+    pub fn new(brokers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            brokers: brokers.into_iter().map(Into::into).collect(),
+            client_id: "roka".to_owned(),
+            instance_id: None,
+            state_dir: default_state_dir(),
+            store: StoreKind::default(),
+            workers: cores,
+            commit_interval: Duration::from_secs(1),
+            commit_bytes: 64 << 20,
+            cache_bytes_max: 64 << 20,
+            store_interval: Duration::from_secs(30),
+            store_rows_max: 200_000,
+            replication: -1,
+            loop_retention: Some(Duration::from_secs(7 * 24 * 3600)),
+            hasher: Hasher::default(),
+            start: Start::default(),
+            session_timeout: Duration::from_secs(45),
+            rebalance_timeout: Duration::from_secs(60),
+            linger: Duration::from_millis(5),
+        }
+    }
+
+    /// Checks every field. Processors, emitters and views do this when they are made.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for broker in &self.brokers {
+            let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+            check(
+                port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)),
+                "brokers",
+                broker,
+                "must be host:port, with a port from 1 to 65535",
+            )?;
+        }
+        check(!self.brokers.is_empty(), "brokers", "[]", "must name at least one broker")?;
+        check(!self.client_id.is_empty(), "client_id", "\"\"", "must not be empty")?;
+        let instance = self.instance_id.as_deref().unwrap_or("-");
+        check(!instance.is_empty(), "instance_id", "\"\"", "must not be empty if it is set")?;
+        let state_dir = self.state_dir.as_os_str();
+        check(
+            self.store == StoreKind::Memory || !state_dir.is_empty(),
+            "state_dir",
+            "\"\"",
+            "must name a folder",
+        )?;
+        check((1..=1024).contains(&self.workers), "workers", self.workers, "must be 1 to 1024")?;
+        check(
+            self.replication == -1 || self.replication > 0,
+            "replication",
+            self.replication,
+            "must be positive, or -1 for the brokers' default",
+        )?;
+        let retention = self.loop_retention.unwrap_or(Duration::MAX);
+        positive("loop_retention", retention)?;
+        positive("commit_interval", self.commit_interval)?;
+        check(self.commit_bytes > 0, "commit_bytes", self.commit_bytes, "must be positive")?;
+        check(self.store_rows_max > 0, "store_rows_max", self.store_rows_max, "must be positive")?;
+        let session = self.session_timeout;
+        check(
+            (Duration::from_secs(1)..=Duration::from_secs(30 * 60)).contains(&session),
+            "session_timeout",
+            format_args!("{session:?}"),
+            "must be 1 s to 30 min",
+        )?;
+        let rebalance = self.rebalance_timeout;
+        check(
+            rebalance >= Duration::from_secs(1) && rebalance < Duration::from_secs(24 * 3600),
+            "rebalance_timeout",
+            format_args!("{rebalance:?}"),
+            "must be 1 s to 24 h",
+        )?;
+        let linger = self.linger;
+        check(
+            linger <= Duration::from_secs(60),
+            "linger",
+            format_args!("{linger:?}"),
+            "must be at most 1 min",
+        )
+    }
+}
+
+fn positive(field: &'static str, value: Duration) -> Result<(), ConfigError> {
+    check(!value.is_zero(), field, format_args!("{value:?}"), "must be positive")
+}
+
+fn check(
+    holds: bool,
+    field: &'static str,
+    value: impl std::fmt::Display,
+    reason: &'static str,
+) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError { field, value: value.to_string(), reason }) }
+}
+
+fn default_state_dir() -> PathBuf {
+    let folder =
+        |name| std::env::var_os(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    folder("XDG_DATA_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from("roka-state"), |folder| folder.join("roka"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::new(["localhost:9092"]);
+        config.validate().unwrap();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_field_and_value() {
+        assert_eq!(
+            refused(|config| config.brokers = vec!["localhost".into()]),
+            "config: brokers = localhost: must be host:port, with a port from 1 to 65535"
+        );
+        assert!(refused(|config| config.brokers.clear()).contains("brokers"));
+        assert!(refused(|config| config.brokers = vec![":1".into()]).contains("brokers"));
+        assert!(refused(|config| config.workers = 0).contains("workers = 0"));
+        assert!(refused(|config| config.replication = 0).contains("replication = 0"));
+        assert!(refused(|config| config.commit_interval = Duration::ZERO).contains("0ns"));
+        assert!(refused(|config| config.session_timeout = Duration::ZERO).contains("session"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Local stores: what a table partition keeps on this machine.
+//!
+//! Rules of every store:
+//! - The changelog in Kafka is the truth; a store is a copy that may lag behind, never run ahead.
+//! - [`Store::position`] is the changelog offset up to which the store is complete: the next one to
+//!   read. Rows of one [`Writes`] become durable no later than its position, so a crash leaves a
+//!   store that is repaired by reading forward from its position.
+//! - Metadata has a key space of its own: no user key can touch it.
+//! - Iteration is in the byte order of keys.
+
+mod memory;
+mod sled;
+mod slice;
+
+use std::ops::Bound;
+
+pub use self::{memory::MemoryStore, sled::SledStore, slice::Slice};
+use crate::StoreError;
+
+/// One row as iteration gives it: key and value.
+pub(crate) type Row = (Slice, Slice);
+
+/// The local copy of one table partition. See the module's rules.
+///
+/// A store is used by one thread at a time and may move between threads.
+pub trait Store: Send {
+    /// The row's value, or `None`.
+    fn get(&self, key: &[u8]) -> Result<Option<Slice>, StoreError>;
+
+    /// Applies rows in order, then metadata, then the position.
+    fn write(&mut self, writes: &Writes) -> Result<(), StoreError>;
+
+    /// The rows whose keys lie between the bounds, in key order.
+    fn scan<'a>(
+        &'a self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> Box<dyn Iterator<Item = Result<Row, StoreError>> + 'a>;
+
+    /// The next changelog offset to read; `None` for a store that has none yet.
+    fn position(&self) -> Option<i64>;
+
+    /// Private metadata written with [`Writes::meta`].
+    fn meta(&self, name: &str) -> Result<Option<Slice>, StoreError>;
+
+    /// Makes everything written so far survive a crash of the machine.
+    fn flush(&mut self) -> Result<(), StoreError>;
+
+    /// Forgets all rows, metadata and the position.
+    fn clear(&mut self) -> Result<(), StoreError>;
+
+    /// Flushes and releases the store, so that another process may open it.
+    fn close(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Changes to a store, applied together by [`Store::write`].
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// Rows in the order of application; `None` deletes.
+    pub rows: Vec<(Slice, Option<Slice>)>,
+    /// The position that is reached once the rows are applied; `None` leaves it as it is.
+    pub position: Option<i64>,
+    /// Private metadata to set.
+    pub meta: Vec<(String, Slice)>,
+}
+
+impl Writes {
+    /// No changes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a row.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.rows.push((key.into(), Some(value.into())));
+    }
+
+    /// Deletes a row.
+    pub fn delete(&mut self, key: &[u8]) {
+        self.rows.push((key.into(), None));
+    }
+
+    /// Forgets the changes, keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.position = None;
+        self.meta.clear();
+    }
+}
+
+/// The bounds of all keys that start with `prefix`.
+///
+/// The upper bound is the prefix with its last byte below 255 raised by one; a prefix of nothing
+/// but 255 has none.
+pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return (Bound::Included(prefix.to_vec()), Bound::Excluded(end));
+        }
+    }
+    (Bound::Included(prefix.to_vec()), Bound::Unbounded)
+}
+
+#[cfg(test)]
+mod tests;

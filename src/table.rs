@@ -1,0 +1,288 @@
+//! The rows of one table partition: decoded values in memory above a [`Store`].
+//!
+//! A row in memory is in one of these states:
+//!
+//! - **clean**: as in the store. May be evicted when the cache is full.
+//! - **dirty**: changed by a callback since the last commit began. Not yet in the changelog.
+//! - **unstored**: in the changelog, not yet in the store. What the store lacks is read back from
+//!   the changelog after a crash, so rows may stay here for long: a row that changes in each of a
+//!   hundred commits is written to the store once.
+//! - **dirty and unstored**: both; the value that the store is owed is kept beside the new one.
+//!
+//! Transitions: a callback's write makes a row dirty ([`RowTable::set`]); [`RowTable::begin_commit`]
+//! and [`RowTable::next_dirty`] hand dirty rows to the changelog and make them unstored;
+//! [`RowTable::end_commit`] says that the changelog has them and up to which position;
+//! [`RowTable::store_some`] writes unstored rows, oldest first, and the position once all rows below it
+//! are written. A commit whose outcome is not known ends in [`RowTable::forget`]: the store is behind the
+//! changelog, never ahead, and is read forward from its position.
+//!
+//! Invariants: the store never holds a row that is not committed; no row is stored while a commit is
+//! under way; dirty and unstored rows are never evicted.
+
+mod index;
+mod ops;
+mod rows;
+mod scan;
+mod shared;
+mod small;
+
+use std::collections::VecDeque;
+
+pub(crate) use self::{
+    ops::TableOps,
+    shared::{SharedTable, Undecoded, undecoded},
+};
+use self::{
+    rows::{Content, Rows},
+    small::SmallKey,
+};
+use crate::{
+    BoxError, Store, StoreError,
+    codec::AnyCodec,
+    store::{Slice, Writes},
+};
+
+/// Rows of a table partition. See the module's states.
+pub(crate) struct RowTable<V: 'static> {
+    rows: Rows<V>,
+    codec: AnyCodec<V>,
+    store: Box<dyn Store>,
+    /// Rows changed since the last commit began.
+    dirty: Vec<u32>,
+    /// Rows of the commit that is under way, and how many of them were handed out.
+    committing: Option<(Vec<u32>, usize)>,
+    unstored: VecDeque<u32>,
+    /// How many rows were ever taken from the front of `unstored`.
+    stored_count: u64,
+    /// Changelog positions that are reached once that many rows were taken from `unstored`.
+    marks: VecDeque<Mark>,
+    /// Where the values to write are encoded.
+    buffer: Vec<u8>,
+    writes: Writes,
+}
+
+struct Mark {
+    stored_count: u64,
+    position: i64,
+}
+
+impl<V: 'static> RowTable<V> {
+    /// `cache_bytes_max` bounds the memory of clean rows; dirty and unstored ones come on top.
+    pub(crate) fn new(store: Box<dyn Store>, codec: AnyCodec<V>, cache_bytes_max: usize) -> Self {
+        Self {
+            rows: Rows::new(cache_bytes_max),
+            codec,
+            store,
+            dirty: vec![],
+            committing: None,
+            unstored: VecDeque::new(),
+            stored_count: 0,
+            marks: VecDeque::new(),
+            buffer: vec![],
+            writes: Writes::new(),
+        }
+    }
+
+    /// The row's place in memory, read from the store if it is not there yet.
+    pub(crate) fn locate(&mut self, key: &[u8]) -> Result<u32, StoreError> {
+        let hash = self.rows.hash(key);
+        if let Some(place) = self.rows.find(hash, key) {
+            return Ok(place);
+        }
+        let content = match self.store.get(key)? {
+            Some(value) => Content::Encoded((&*value).into()),
+            None => Content::Absent,
+        };
+        Ok(self.rows.insert(hash, key, content))
+    }
+
+    /// The decoded value of the row at `place`.
+    pub(crate) fn value_at(&mut self, place: u32) -> Result<Option<&V>, BoxError> {
+        let row = self.rows.at_mut(place);
+        if let Content::Encoded(bytes) = &row.content {
+            row.content = Content::Decoded(self.codec.decode(bytes)?);
+        }
+        match &self.rows.at(place).content {
+            Content::Decoded(value) => Ok(Some(value)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the row's key is `key`, as it was when `place` was located; `None` if it was moved.
+    pub(crate) fn still_at(&self, place: u32, key: &[u8]) -> bool {
+        self.rows.is_at(place, key)
+    }
+
+    /// The row's bytes.
+    pub(crate) fn raw(&mut self, key: &[u8]) -> Result<Option<&[u8]>, BoxError> {
+        let place = self.locate(key)?;
+        match &self.rows.at(place).content {
+            Content::Absent => Ok(None),
+            Content::Encoded(bytes) => Ok(Some(bytes)),
+            Content::Decoded(value) => {
+                self.buffer.clear();
+                self.codec.encode(value, &mut self.buffer)?;
+                Ok(Some(&self.buffer))
+            }
+        }
+    }
+
+    /// A callback's write. `place` is where the row was located, if it was.
+    pub(crate) fn set(&mut self, place: Option<u32>, key: &[u8], value: Option<V>) {
+        let place = match place.filter(|place| self.still_at(*place, key)) {
+            Some(place) => place,
+            None => self.rows.find_or_insert(key),
+        };
+        let row = self.rows.at_mut(place);
+        let content = value.map_or(Content::Absent, Content::Decoded);
+        let before = std::mem::replace(&mut row.content, content);
+        if row.unstored && !row.dirty {
+            // The store is owed what was committed, not what this callback made of it.
+            row.owed = Some(Box::new(before));
+        }
+        if !row.dirty {
+            row.dirty = true;
+            self.dirty.push(place);
+        }
+    }
+
+    /// Takes a row of the changelog: recovery, a joined table, a standby, a view.
+    pub(crate) fn feed(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let place = self.rows.find_or_insert(key);
+        let content = value.map_or(Content::Absent, |value| Content::Encoded(value.into()));
+        self.rows.replace(place, content);
+        let row = self.rows.at_mut(place);
+        row.owed = None;
+        if !row.unstored {
+            row.unstored = true;
+            self.unstored.push_back(place);
+        }
+    }
+
+    /// All rows of the changelog below `position` were fed.
+    pub(crate) fn fed_to(&mut self, position: i64) {
+        let stored_count = self.stored_count + self.unstored.len() as u64;
+        match self.marks.back_mut() {
+            Some(mark) if mark.stored_count == stored_count => mark.position = position,
+            _ => self.marks.push_back(Mark { stored_count, position }),
+        }
+    }
+
+    /// Starts a commit: [`next_dirty`](Self::next_dirty) then gives the rows that are dirty now. Rows
+    /// that change from here on belong to the next commit.
+    pub(crate) fn begin_commit(&mut self) {
+        debug_assert!(self.committing.is_none(), "one commit at a time");
+        let dirty = std::mem::take(&mut self.dirty);
+        for place in &dirty {
+            let row = self.rows.at_mut(*place);
+            row.dirty = false;
+            row.owed = None;
+            if !row.unstored {
+                row.unstored = true;
+                self.unstored.push_back(*place);
+            }
+        }
+        self.committing = Some((dirty, 0));
+    }
+
+    /// The next row for the changelog; the same one until [`advance`](Self::advance).
+    ///
+    /// # Errors
+    ///
+    /// The codec's, naming the key. The table then stays as it was.
+    pub(crate) fn next_dirty(&mut self) -> Result<Option<(&[u8], Option<&[u8]>)>, BoxError> {
+        let Some(place) = self.committing.as_ref().and_then(|(rows, next)| rows.get(*next)) else {
+            return Ok(None);
+        };
+        let row = self.rows.at(*place);
+        // A row that changed again since the commit began carries the value to commit along.
+        let content = row.owed.as_deref().unwrap_or(&row.content);
+        let value = encode(&self.codec, content, &mut self.buffer).map_err(|error| {
+            format!("cannot encode the table value of key b\"{}\": {error}", row.key.escape_ascii())
+        })?;
+        Ok(Some((&row.key, value)))
+    }
+
+    /// The row that [`next_dirty`](Self::next_dirty) gave is on its way to the changelog.
+    pub(crate) fn advance(&mut self) {
+        if let Some((_, next)) = &mut self.committing {
+            *next += 1;
+        }
+    }
+
+    /// The changelog holds all rows of the commit. `position` is the offset after the last of them;
+    /// `None` if there were none.
+    pub(crate) fn end_commit(&mut self, position: Option<i64>) {
+        self.committing = None;
+        if let Some(position) = position {
+            self.fed_to(position);
+        }
+    }
+
+    /// Writes up to `rows_max` unstored rows, and the position if it is reached. Returns whether
+    /// there is more to write. Does nothing while a commit is under way.
+    pub(crate) fn store_some(&mut self, rows_max: usize) -> Result<bool, BoxError> {
+        if self.committing.is_some() {
+            return Ok(false);
+        }
+        self.writes.clear();
+        let count = rows_max.min(self.unstored.len());
+        for place in self.unstored.iter().take(count) {
+            let row = self.rows.at(*place);
+            let content = row.owed.as_deref().unwrap_or(&row.content);
+            let value = encode(&self.codec, content, &mut self.buffer)?;
+            self.writes.rows.push(((&*row.key).into(), value.map(Slice::from)));
+        }
+        let stored_count = self.stored_count + count as u64;
+        let reached = self.marks.iter().take_while(|mark| mark.stored_count <= stored_count);
+        let (marks, position) =
+            reached.fold((0, None), |(n, _), mark| (n + 1, Some(mark.position)));
+        self.writes.position = position;
+        if count > 0 || position.is_some() {
+            self.store.write(&self.writes)?;
+        }
+        // Only what was written is forgotten: after an error the rows are still unstored.
+        self.marks.drain(..marks);
+        self.stored_count = stored_count;
+        for place in self.unstored.drain(..count) {
+            let row = self.rows.at_mut(place);
+            row.unstored = false;
+            row.owed = None;
+        }
+        Ok(!self.unstored.is_empty())
+    }
+
+    /// Drops everything that the store does not hold. The changelog is then to be read from
+    /// [`Store::position`] on.
+    pub(crate) fn forget(&mut self) {
+        self.rows.clear();
+        self.dirty.clear();
+        self.committing = None;
+        self.unstored.clear();
+        self.stored_count = 0;
+        self.marks.clear();
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+}
+
+fn encode<'a, V>(
+    codec: &AnyCodec<V>,
+    content: &'a Content<V>,
+    buffer: &'a mut Vec<u8>,
+) -> Result<Option<&'a [u8]>, BoxError> {
+    match content {
+        Content::Absent => Ok(None),
+        Content::Encoded(bytes) => Ok(Some(bytes)),
+        Content::Decoded(value) => {
+            buffer.clear();
+            codec.encode(value, buffer)?;
+            Ok(Some(buffer))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Runs a graph in memory: no broker, no runtime, no clock.
