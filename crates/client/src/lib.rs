@@ -1,6 +1,27 @@
 //! A Kafka client in pure Rust.
+#![allow(dead_code)]
 
+mod action;
+mod address;
+mod config;
+mod connection;
+mod counters;
+mod error;
 pub mod group;
+mod metadata;
+pub mod partitioner;
+pub mod producer;
+mod retry;
 mod topic_partition;
+mod transport;
+mod versions;
 
+pub use action::Action;
+pub use address::{Address, DEFAULT_PORT};
+pub use config::Config;
+pub use counters::{ApiCounters, Counters};
+pub use error::{Error, SendError, Subject};
+pub use metadata::{Broker, Metadata, NodeId, Partition, Topic};
+pub use roka_protocol::{ApiKey, ErrorCode, records};
 pub use topic_partition::TopicPartition;
+pub use transport::{Connecting, Stream, TcpTransport, Transport};

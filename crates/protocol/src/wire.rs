@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::{Error, Fault, Reader, Writer};
+use crate::{Error, Fault, Reader, Writer, sampler::Sampler};
 
 /// A value with a place on the wire.
 pub trait Wire: Sized {
@@ -14,6 +14,10 @@ pub trait Wire: Sized {
 
     /// Takes the value off the front, in the reader's version.
     fn read(r: &mut Reader) -> Result<Self, Error>;
+
+    /// A value made up for a test, such that the sampler's version can hold it.
+    #[doc(hidden)]
+    fn sample(s: &mut Sampler) -> Self;
 }
 
 macro_rules! fixed {
@@ -26,6 +30,10 @@ macro_rules! fixed {
 
             fn read(r: &mut Reader) -> Result<Self, Error> {
                 r.buf.$get().map_err(|_| Fault::Truncated.into())
+            }
+
+            fn sample(s: &mut Sampler) -> Self {
+                s.number() as $ty
             }
         }
     )*};
@@ -43,32 +51,9 @@ impl Wire for bool {
     fn read(r: &mut Reader) -> Result<Self, Error> {
         Ok(u8::read(r)? != 0)
     }
-}
 
-/// A topic id, a directory id or a member id in its 16 bytes; all zero means none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Uuid(pub [u8; 16]);
-
-impl Uuid {
-    /// The id that stands for none.
-    pub const ZERO: Self = Self([0; 16]);
-
-    /// Whether this stands for no id.
-    pub fn is_zero(self) -> bool {
-        self == Self::ZERO
-    }
-}
-
-impl Wire for Uuid {
-    fn write(&self, w: &mut Writer) -> Result<(), Error> {
-        w.buf().put_slice(&self.0);
-        Ok(())
-    }
-
-    fn read(r: &mut Reader) -> Result<Self, Error> {
-        let mut bytes = [0; 16];
-        r.buf.try_copy_to_slice(&mut bytes).map_err(|_| Fault::Truncated)?;
-        Ok(Self(bytes))
+    fn sample(s: &mut Sampler) -> Self {
+        s.one_in(2)
     }
 }
 
@@ -87,6 +72,10 @@ impl Wire for Option<String> {
         let Some(n) = r.short_length()? else { return Ok(None) };
         text(&r.buf.split_to(n)).map(Some)
     }
+
+    fn sample(s: &mut Sampler) -> Self {
+        (!s.one_in(4)).then(|| Wire::sample(s))
+    }
 }
 
 impl Wire for String {
@@ -98,6 +87,10 @@ impl Wire for String {
 
     fn read(r: &mut Reader) -> Result<Self, Error> {
         Option::<Self>::read(r)?.ok_or(Fault::Null.into())
+    }
+
+    fn sample(s: &mut Sampler) -> Self {
+        s.text()
     }
 }
 
@@ -113,6 +106,10 @@ impl Wire for Option<Bytes> {
     fn read(r: &mut Reader) -> Result<Self, Error> {
         Ok(r.length()?.map(|n| r.buf.split_to(n)))
     }
+
+    fn sample(s: &mut Sampler) -> Self {
+        (!s.one_in(4)).then(|| Wire::sample(s))
+    }
 }
 
 impl Wire for Bytes {
@@ -124,6 +121,10 @@ impl Wire for Bytes {
 
     fn read(r: &mut Reader) -> Result<Self, Error> {
         Option::<Self>::read(r)?.ok_or(Fault::Null.into())
+    }
+
+    fn sample(s: &mut Sampler) -> Self {
+        s.bytes()
     }
 }
 
@@ -147,6 +148,10 @@ impl<T: Wire> Wire for Option<Vec<T>> {
         }
         Ok(Some(items))
     }
+
+    fn sample(s: &mut Sampler) -> Self {
+        (!s.one_in(4)).then(|| Wire::sample(s))
+    }
 }
 
 impl<T: Wire> Wire for Vec<T> {
@@ -157,5 +162,9 @@ impl<T: Wire> Wire for Vec<T> {
 
     fn read(r: &mut Reader) -> Result<Self, Error> {
         Option::<Self>::read(r)?.ok_or(Fault::Null.into())
+    }
+
+    fn sample(s: &mut Sampler) -> Self {
+        (0..s.below(4)).map(|_| T::sample(s)).collect()
     }
 }

@@ -1,10 +1,11 @@
-//! Kafka's add offsets to txn.
+//! The offsets of a group are enlisted in a transaction.
 
-use crate::message::{message, request};
+use crate::declare::{message, request};
 
 request! { AddOffsetsToTxnRequest(25) to TransactionCoordinator -> AddOffsetsToTxnResponse; }
 
 message! {
+    /// The group to be enlisted.
     pub struct AddOffsetsToTxnRequest (versions 0..=4, flexible 3..) {
         pub transactional_id: String,
         pub producer_id: i64,
@@ -12,6 +13,7 @@ message! {
         pub group_id: String,
     }
 
+    /// Whether it was.
     pub struct AddOffsetsToTxnResponse (versions 0..=4, flexible 3..) {
         pub throttle_time_ms: i32,
         pub error_code: i16,

@@ -1,10 +1,14 @@
-//! Kafka's api versions.
+//! Which APIs a broker speaks, in which versions.
+//!
+//! The first request on a connection. A broker that does not know the version answers with version 0
+//! and `UNSUPPORTED_VERSION`, so the response always has the oldest header (KIP-511).
 
-use crate::message::{message, request};
+use crate::declare::{message, request};
 
 request! { ApiVersionsRequest(18) to Any -> ApiVersionsResponse; }
 
 message! {
+    /// Who the client is.
     pub struct ApiVersionsRequest (versions 0..=5, flexible 3..) {
         pub client_software_name: String [3.., ignorable],
         pub client_software_version: String [3.., ignorable],
@@ -12,6 +16,7 @@ message! {
         pub node_id: i32 [5.., ignorable] = -1,
     }
 
+    /// What the broker speaks.
     pub struct ApiVersionsResponse (versions 0..=5, flexible 3..) {
         pub error_code: i16,
         pub api_keys: Vec<ApiVersion>,
@@ -24,18 +29,21 @@ message! {
         }
     }
 
+    /// The versions of one API.
     pub struct ApiVersion {
         pub api_key: i16,
         pub min_version: i16,
         pub max_version: i16,
     }
 
+    /// The levels of a feature that the broker supports.
     pub struct SupportedFeatureKey {
         pub name: String,
         pub min_version: i16,
         pub max_version: i16,
     }
 
+    /// The level of a feature that the cluster has settled on.
     pub struct FinalizedFeatureKey {
         pub name: String,
         pub max_version_level: i16,

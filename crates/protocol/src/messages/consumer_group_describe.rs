@@ -1,23 +1,26 @@
-//! Kafka's consumer group describe.
+//! The state and the members of groups of the new protocol (KIP-848).
 
 use crate::{
     Uuid,
-    message::{message, request},
+    declare::{message, request},
 };
 
 request! { ConsumerGroupDescribeRequest(69) to GroupCoordinator -> ConsumerGroupDescribeResponse; }
 
 message! {
+    /// Groups to be described.
     pub struct ConsumerGroupDescribeRequest (versions 0..=1, flexible 0..) {
         pub group_ids: Vec<String>,
         pub include_authorized_operations: bool,
     }
 
+    /// The groups.
     pub struct ConsumerGroupDescribeResponse (versions 0..=1, flexible 0..) {
         pub throttle_time_ms: i32,
         pub groups: Vec<DescribedGroup>,
     }
 
+    /// A group and its members.
     pub struct DescribedGroup {
         pub error_code: i16,
         pub error_message: Option<String>,
@@ -30,6 +33,7 @@ message! {
         pub authorized_operations: i32 = i32::MIN,
     }
 
+    /// A member, what it owns and what it should own.
     pub struct Member {
         pub member_id: String,
         pub instance_id: Option<String>,
@@ -44,10 +48,12 @@ message! {
         pub member_type: i8 [1.., ignorable] = -1,
     }
 
+    /// Partitions by topic.
     pub struct Assignment {
         pub topic_partitions: Vec<TopicPartitions>,
     }
 
+    /// Partitions of one topic.
     pub struct TopicPartitions {
         pub topic_id: Uuid,
         pub topic_name: String,

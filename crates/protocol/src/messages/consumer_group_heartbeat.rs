@@ -1,13 +1,14 @@
-//! Kafka's consumer group heartbeat.
+//! The one request of the new group protocol: join, report, be assigned, leave (KIP-848).
 
 use crate::{
     Uuid,
-    message::{message, request},
+    declare::{message, request},
 };
 
 request! { ConsumerGroupHeartbeatRequest(68) to GroupCoordinator -> ConsumerGroupHeartbeatResponse; }
 
 message! {
+    /// What a member reports; null is unchanged.
     pub struct ConsumerGroupHeartbeatRequest (versions 0..=1, flexible 0..) {
         pub group_id: String,
         pub member_id: String,
@@ -21,11 +22,13 @@ message! {
         pub topic_partitions: Option<Vec<TopicPartitions>>,
     }
 
+    /// Partitions of one topic.
     pub struct TopicPartitions {
         pub topic_id: Uuid,
         pub partitions: Vec<i32>,
     }
 
+    /// What the member is to do.
     pub struct ConsumerGroupHeartbeatResponse (versions 0..=1, flexible 0..) {
         pub throttle_time_ms: i32,
         pub error_code: i16,
@@ -36,6 +39,7 @@ message! {
         pub assignment: Option<Assignment>,
     }
 
+    /// What the member is to own.
     pub struct Assignment {
         pub topic_partitions: Vec<TopicPartitions>,
     }

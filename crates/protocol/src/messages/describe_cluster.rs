@@ -1,16 +1,18 @@
-//! Kafka's describe cluster.
+//! The brokers or controllers of a cluster, and its id (KIP-700).
 
-use crate::message::{message, request};
+use crate::declare::{message, request};
 
 request! { DescribeClusterRequest(60) to Any -> DescribeClusterResponse; }
 
 message! {
+    /// What of the cluster is wanted.
     pub struct DescribeClusterRequest (versions 0..=2, flexible 0..) {
         pub include_cluster_authorized_operations: bool,
         pub endpoint_type: i8 [1..] = 1,
         pub include_fenced_brokers: bool [2..],
     }
 
+    /// The cluster.
     pub struct DescribeClusterResponse (versions 0..=2, flexible 0..) {
         pub throttle_time_ms: i32,
         pub error_code: i16,
@@ -22,6 +24,7 @@ message! {
         pub cluster_authorized_operations: i32 = i32::MIN,
     }
 
+    /// A node and where it is reached.
     pub struct DescribeClusterBroker {
         pub broker_id: i32,
         pub host: String,

@@ -1,29 +1,34 @@
-//! Kafka's describe producers.
+//! The producers that have written to partitions lately.
 
-use crate::message::{message, request};
+use crate::declare::{message, request};
 
 request! { DescribeProducersRequest(61) to Leader -> DescribeProducersResponse; }
 
 message! {
+    /// Partitions whose producers are wanted.
     pub struct DescribeProducersRequest (versions 0..=0, flexible 0..) {
         pub topics: Vec<TopicRequest>,
     }
 
+    /// Partitions of one topic.
     pub struct TopicRequest {
         pub name: String,
         pub partition_indexes: Vec<i32>,
     }
 
+    /// The producers.
     pub struct DescribeProducersResponse (versions 0..=0, flexible 0..) {
         pub throttle_time_ms: i32,
         pub topics: Vec<TopicResponse>,
     }
 
+    /// The producers of one topic.
     pub struct TopicResponse {
         pub name: String,
         pub partitions: Vec<PartitionResponse>,
     }
 
+    /// The producers of one partition.
     pub struct PartitionResponse {
         pub partition_index: i32,
         pub error_code: i16,
@@ -31,6 +36,7 @@ message! {
         pub active_producers: Vec<ProducerState>,
     }
 
+    /// A producer and what it last wrote.
     pub struct ProducerState {
         pub producer_id: i64,
         pub producer_epoch: i32,

@@ -1,34 +1,39 @@
-//! Kafka's describe topic partitions.
+//! Topics and their partitions, page by page (KIP-966).
 
 use crate::{
     Uuid,
-    message::{message, request},
+    declare::{message, request},
 };
 
 request! { DescribeTopicPartitionsRequest(75) to Any -> DescribeTopicPartitionsResponse; }
 
 message! {
+    /// Topics to be described, from a cursor on.
     pub struct DescribeTopicPartitionsRequest (versions 0..=0, flexible 0..) {
         pub topics: Vec<TopicRequest>,
         pub response_partition_limit: i32 = 2000,
         pub cursor: Option<Cursor>,
     }
 
+    /// A topic by name.
     pub struct TopicRequest {
         pub name: String,
     }
 
+    /// Where a page begins.
     pub struct Cursor {
         pub topic_name: String,
         pub partition_index: i32,
     }
 
+    /// A page of topics.
     pub struct DescribeTopicPartitionsResponse (versions 0..=0, flexible 0..) {
         pub throttle_time_ms: i32,
         pub topics: Vec<DescribeTopicPartitionsResponseTopic>,
         pub next_cursor: Option<Cursor>,
     }
 
+    /// A topic and its partitions.
     pub struct DescribeTopicPartitionsResponseTopic {
         pub error_code: i16,
         pub name: Option<String> = Some(String::new()),
@@ -38,6 +43,7 @@ message! {
         pub topic_authorized_operations: i32 = i32::MIN,
     }
 
+    /// A partition, its leader and its replicas.
     pub struct DescribeTopicPartitionsResponsePartition {
         pub error_code: i16,
         pub partition_index: i32,

@@ -1,10 +1,11 @@
-//! Kafka's end txn.
+//! A transaction is committed or aborted.
 
-use crate::message::{message, request};
+use crate::declare::{message, request};
 
 request! { EndTxnRequest(26) to TransactionCoordinator -> EndTxnResponse; }
 
 message! {
+    /// How the transaction ends.
     pub struct EndTxnRequest (versions 0..=5, flexible 3..) {
         pub transactional_id: String,
         pub producer_id: i64,
@@ -12,6 +13,7 @@ message! {
         pub committed: bool,
     }
 
+    /// Whether it ended; with the producer's next epoch from version 5 on.
     pub struct EndTxnResponse (versions 0..=5, flexible 3..) {
         pub throttle_time_ms: i32,
         pub error_code: i16,

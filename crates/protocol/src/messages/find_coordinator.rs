@@ -1,16 +1,21 @@
-//! Kafka's find coordinator.
+//! Which broker looks after a group or a transactional id.
+//!
+//! Versions up to 3 ask about one key, later ones about several at once (KIP-699).
 
-use crate::message::{message, request};
+use crate::declare::{message, request};
 
 request! { FindCoordinatorRequest(10) to Any -> FindCoordinatorResponse; }
 
 message! {
+    /// The groups or transactional ids whose coordinator is wanted.
     pub struct FindCoordinatorRequest (versions 0..=6, flexible 3..) {
         pub key: String [0..=3],
+        /// 0 is a group, 1 a transactional id, 2 a share group.
         pub key_type: i8 [1..],
         pub coordinator_keys: Vec<String> [4..],
     }
 
+    /// The coordinators: one in the outer fields up to version 3, then a list.
     pub struct FindCoordinatorResponse (versions 0..=6, flexible 3..) {
         pub throttle_time_ms: i32 [1.., ignorable],
         pub error_code: i16 [0..=3],
@@ -21,6 +26,7 @@ message! {
         pub coordinators: Vec<Coordinator> [4..],
     }
 
+    /// One key's coordinator.
     pub struct Coordinator {
         pub key: String,
         pub node_id: i32,

@@ -1,13 +1,14 @@
-//! Kafka's txn offset commit.
+//! A group's positions are stored when the transaction commits.
 
 use crate::{
     Uuid,
-    message::{message, request},
+    declare::{message, request},
 };
 
 request! { TxnOffsetCommitRequest(28) to GroupCoordinator -> TxnOffsetCommitResponse; }
 
 message! {
+    /// Positions to be stored with the transaction.
     pub struct TxnOffsetCommitRequest (versions 0..=6, flexible 3..) {
         pub transactional_id: String,
         pub group_id: String,
@@ -19,12 +20,14 @@ message! {
         pub topics: Vec<TxnOffsetCommitRequestTopic>,
     }
 
+    /// Positions in one topic.
     pub struct TxnOffsetCommitRequestTopic {
         pub name: String [0..=5, ignorable],
         pub topic_id: Uuid [6.., ignorable],
         pub partitions: Vec<TxnOffsetCommitRequestPartition>,
     }
 
+    /// The position in one partition.
     pub struct TxnOffsetCommitRequestPartition {
         pub partition_index: i32,
         pub committed_offset: i64,
@@ -32,17 +35,20 @@ message! {
         pub committed_metadata: Option<String> = Some(String::new()),
     }
 
+    /// What became of the positions.
     pub struct TxnOffsetCommitResponse (versions 0..=6, flexible 3..) {
         pub throttle_time_ms: i32,
         pub topics: Vec<TxnOffsetCommitResponseTopic>,
     }
 
+    /// What became of one topic's positions.
     pub struct TxnOffsetCommitResponseTopic {
         pub name: String [0..=5, ignorable],
         pub topic_id: Uuid [6.., ignorable],
         pub partitions: Vec<TxnOffsetCommitResponsePartition>,
     }
 
+    /// What became of one partition's position.
     pub struct TxnOffsetCommitResponsePartition {
         pub partition_index: i32,
         pub error_code: i16,

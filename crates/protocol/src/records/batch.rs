@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::crc::{crc32, crc32c};
 use super::header::at;
-use super::{
-    BatchHeader, Compression, Decompressor, HEADER_SIZE, RecordError, RecordIter, TimestampType,
-};
+use super::iter::RecordIter;
+use super::message_set::Message;
+use super::{BatchHeader, Compression, Decompressor, HEADER_SIZE, RecordError, TimestampType};
 
 /// One batch; of the formats v0 and v1, one message, which holds others when it is compressed.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Batch {
     header: BatchHeader,
     compression: Compression,
     bytes: Bytes,
+    /// The records of a compressed batch, once they are decompressed.
+    inflated: Option<Bytes>,
 }
 
 impl Batch {
@@ -24,7 +26,8 @@ impl Batch {
     pub fn read(bytes: &Bytes) -> Result<Option<Self>, RecordError> {
         let Some(header) = BatchHeader::read(bytes)? else { return Ok(None) };
         let compression = header.compression()?;
-        Ok(Some(Self { header, compression, bytes: bytes.slice(..header.size) }))
+        let bytes = bytes.slice(..header.size);
+        Ok(Some(Self { header, compression, bytes, inflated: None }))
     }
 
     /// All that the header says.
@@ -131,18 +134,51 @@ impl Batch {
         &'a self,
         decompressor: &'a mut Decompressor,
     ) -> Result<RecordIter<'a>, RecordError> {
-        if self.header.magic < 2 {
-            return Err(RecordError::Magic {
-                offset: self.header.base_offset,
-                magic: self.header.magic,
-            });
+        RecordIter::new(&self.header, self.unpack(decompressor)?)
+    }
+
+    /// The same batch, its records decompressed and kept in it, so that they can be read at any
+    /// time and as often as wanted. Costs nothing for a batch that is not compressed.
+    pub fn inflate(mut self, decompressor: &mut Decompressor) -> Result<Self, RecordError> {
+        if self.inflated_records().is_none() {
+            self.unpack(decompressor)?;
+            self.inflated = Some(decompressor.take());
         }
-        let records = &self.bytes[HEADER_SIZE..];
-        let records = match self.compression {
-            Compression::None => records,
-            codec => decompressor.unpack(codec, 2, records, self.header.base_offset)?,
-        };
-        RecordIter::new(&self.header, records)
+        Ok(self)
+    }
+
+    /// The records in plain, where they are or in the decompressor.
+    pub(super) fn unpack<'a>(
+        &'a self,
+        decompressor: &'a mut Decompressor,
+    ) -> Result<&'a [u8], RecordError> {
+        if let Some(data) = self.inflated_records() {
+            return Ok(data);
+        }
+        let BatchHeader { magic, base_offset, .. } = self.header;
+        decompressor.unpack(self.compression, magic, self.packed()?, base_offset)
+    }
+
+    /// The records in plain: those of a v2 batch, or a message set. `None` while compressed.
+    #[inline]
+    pub(super) fn inflated_records(&self) -> Option<&[u8]> {
+        match (&self.inflated, self.compression) {
+            (Some(inflated), _) => Some(inflated),
+            (None, Compression::None) if self.header.magic == 2 => self.bytes.get(HEADER_SIZE..),
+            (None, Compression::None) => Some(&self.bytes),
+            (None, _) => None,
+        }
+    }
+
+    /// The compressed bytes.
+    fn packed(&self) -> Result<&[u8], RecordError> {
+        if self.header.magic == 2 {
+            return Ok(&self.bytes[HEADER_SIZE..]);
+        }
+        let offset = self.header.base_offset;
+        let corrupt = |reason| RecordError::Corrupt { offset, reason };
+        let (message, _) = Message::read(&self.bytes).map_err(corrupt)?;
+        message.value.ok_or(corrupt("a compressed message has no value"))
     }
 }
 

@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use super::crc::crc32c;
 use super::header::{at, attribute};
+use super::iter::{RecordIter, Walk};
+use super::message_set::{MessageFormat, MessageSetBuilder};
 use super::{Compression, HEADER_SIZE, Header, RecordError, TimestampType, codec, encode};
 
 /// What is fixed for all batches of a builder.
@@ -183,7 +185,7 @@ impl BatchBuilder {
         } else {
             let mut packed = Vec::with_capacity(HEADER_SIZE + self.buffer.len() / 2);
             packed.resize(HEADER_SIZE, 0);
-            codec::compress(compression, level, &self.buffer[HEADER_SIZE..], &mut packed)?;
+            codec::compress(compression, level, true, &self.buffer[HEADER_SIZE..], &mut packed)?;
             packed
         };
         let fields = HeaderFields {
@@ -203,6 +205,26 @@ impl BatchBuilder {
         fields.write(&mut batch)?;
         self.reset();
         Ok(batch.into())
+    }
+}
+
+impl BatchBuilder {
+    /// The same records as a message set of format v1, for brokers before 0.11 (Produce v2), and
+    /// is empty again. An error, with the records kept, if one has headers or the codec is zstd.
+    pub fn build_message_set_v1(&mut self) -> Result<Bytes, RecordError> {
+        let mut set = MessageSetBuilder::new(MessageFormat::V1, self.options.compression)?;
+        let records = self.buffer.get(HEADER_SIZE..).unwrap_or_default();
+        let walk = Walk::plain(self.count, self.base_timestamp);
+        for record in RecordIter::over(walk, records) {
+            let record = record?;
+            if record.headers.len() > 0 {
+                return Err(RecordError::Unsupported { magic: 1, what: "headers", since: "0.11" });
+            }
+            set.push(record.offset, record.timestamp_ms, record.key, record.value)?;
+        }
+        let bytes = set.build()?;
+        self.reset();
+        Ok(bytes)
     }
 }
 

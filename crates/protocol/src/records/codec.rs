@@ -51,10 +51,12 @@ thread_local! {
     static COMPRESSOR: RefCell<Compressor> = RefCell::default();
 }
 
-/// Appends `input`, compressed, to `out`. The level has been checked.
+/// Appends `input`, compressed, to `out`. The level has been checked. `frame_checksum` is false
+/// for LZ4 in v0 messages, whose readers expect the checksum that old producers computed.
 pub(super) fn compress(
     compression: Compression,
     level: Option<i32>,
+    frame_checksum: bool,
     input: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), RecordError> {
@@ -65,16 +67,13 @@ pub(super) fn compress(
         }
         Compression::Gzip => codecs.gzip.compress(level.unwrap_or(6), input, out),
         Compression::Snappy => codecs.snappy.compress(input, out),
-        Compression::Lz4 => codecs.lz4.compress(input, out),
+        Compression::Lz4 => codecs.lz4.compress(frame_checksum, input, out),
         Compression::Zstd => codecs.zstd.compress(level.unwrap_or(3), input, out),
     });
     result.map_err(|reason| RecordError::Compress { compression, reason })
 }
 
-/// Decompresses into a buffer that is used again. One per reader, not shared.
-///
-/// The records of a compressed batch borrow from it: they must be done with before the next batch
-/// is opened, which the borrow checker sees to.
+/// State of the codecs for reading, set up when it is first needed.
 #[derive(Default)]
 pub(super) struct Codecs {
     gzip: gzip::Decompressor,
@@ -83,8 +82,8 @@ pub(super) struct Codecs {
 }
 
 impl Codecs {
-    /// Replaces `out` by `input`, decompressed. `frame_checksum` is false for LZ4 in v0 messages,
-    /// where old producers computed the checksum of the frame's header over the wrong bytes.
+    /// Replaces `out` by `input`, decompressed. `frame_checksum` is false for LZ4 in v0 messages:
+    /// then the checksum of the frame's header is not looked at.
     pub(super) fn decompress(
         &mut self,
         compression: Compression,

@@ -1,5 +1,7 @@
 //! The buffer that compressed batches are unpacked into, one after the other.
 
+use bytes::Bytes;
+
 use super::codec::Codecs;
 use super::{Compression, RecordError};
 
@@ -33,9 +35,24 @@ impl Decompressor {
         self.limit
     }
 
+    /// What was unpacked last; empty before.
+    pub fn unpacked(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Frees the buffer. For readers that keep their `Decompressor` for long after a large batch.
     pub fn shrink(&mut self) {
         self.buffer = Vec::new();
+    }
+
+    /// The bytes of the last call of [`unpack`](Self::unpack), to keep.
+    pub(super) fn take(&mut self) -> Bytes {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        // What is kept may wait long; the room for growth need not wait with it.
+        if bytes.capacity() / 2 > bytes.len() {
+            bytes.shrink_to_fit();
+        }
+        bytes.into()
     }
 
     /// Unpacks; the bytes stay until the next call. `offset` is for errors.

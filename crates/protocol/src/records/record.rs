@@ -1,10 +1,9 @@
-//! Records of a v2 batch, walked without copying.
+//! A record and its headers, borrowed from the bytes of a batch.
 //!
-//! The walk checks each record whole, headers included, before it hands it out, so that what a
-//! [`Record`] gives cannot fail any more. After an error it ends.
+//! Both are checked whole before they are handed out ([`RecordIter`](super::RecordIter)), so that
+//! nothing a [`Record`] gives can fail any more.
 
-use super::varint::{read32, read64};
-use super::{BatchHeader, RecordError, TimestampType};
+use super::varint::read32;
 
 /// A header: its key, which may be any bytes, and its value.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -38,7 +37,7 @@ impl<'a> Headers<'a> {
     }
 
     /// Reads `count` headers to see that they are whole; the rest after them.
-    fn check(count: i32, data: &'a [u8]) -> Result<Self, &'static str> {
+    pub(super) fn check(count: i32, data: &'a [u8]) -> Result<Self, &'static str> {
         let headers =
             Self { count: usize::try_from(count).map_err(|_| "header count is negative")?, data };
         // A header is two lengths at least: a count beyond that needs no walk to be wrong.
@@ -98,7 +97,7 @@ impl std::fmt::Debug for Headers<'_> {
     clippy::option_option,
     reason = "malformed, null and bytes are three outcomes of the hot path"
 )]
-fn bytes<'a>(data: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
+pub(super) fn bytes<'a>(data: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
     let length = read32(data, at)?;
     if length < 0 {
         return if length == -1 { Some(None) } else { None };
@@ -107,103 +106,3 @@ fn bytes<'a>(data: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
     *at += length as usize;
     Some(Some(taken))
 }
-
-/// The records of one batch. Ends after an error.
-#[derive(Debug, Clone)]
-pub struct RecordIter<'a> {
-    data: &'a [u8],
-    left: i32,
-    base_offset: i64,
-    base_timestamp: i64,
-    /// Set when the broker's append time counts for all records.
-    append_time: Option<i64>,
-}
-
-impl<'a> RecordIter<'a> {
-    pub(super) fn new(header: &BatchHeader, data: &'a [u8]) -> Result<Self, RecordError> {
-        // A record is a length, attributes, two deltas, two lengths and a count.
-        const LEAST: usize = 7;
-        let offset = header.base_offset;
-        let count = usize::try_from(header.count)
-            .map_err(|_| RecordError::Corrupt { offset, reason: "record count is negative" })?;
-        if count > data.len() / LEAST {
-            return Err(RecordError::Corrupt { offset, reason: "more records than bytes" });
-        }
-        let append_time = match header.timestamp_type() {
-            TimestampType::CreateTime => None,
-            TimestampType::LogAppendTime => Some(header.max_timestamp),
-        };
-        Ok(Self {
-            data,
-            left: header.count,
-            base_offset: header.base_offset,
-            base_timestamp: header.base_timestamp,
-            append_time,
-        })
-    }
-
-    #[inline]
-    fn step(&mut self) -> Result<Record<'a>, &'static str> {
-        let data = self.data;
-        let mut at = 0;
-        let length = read32(data, &mut at).ok_or("record length is cut")?;
-        let length = usize::try_from(length).map_err(|_| "record length is negative")?;
-        let (body, rest) =
-            data[at..].split_at_checked(length).ok_or("record is longer than the batch")?;
-        // The first byte of a record is attributes, of which none are defined.
-        let mut at = 1;
-        let timestamp = read64(body, &mut at).ok_or("timestamp is cut")?;
-        let delta = read32(body, &mut at).ok_or("offset delta is cut")?;
-        let key = bytes(body, &mut at).ok_or("key is cut")?;
-        let value = bytes(body, &mut at).ok_or("value is cut")?;
-        let count = read32(body, &mut at).ok_or("header count is cut")?;
-        let rest_of_body = &body[at..];
-        let headers = if count == 0 && rest_of_body.is_empty() {
-            Headers::default()
-        } else {
-            Headers::check(count, rest_of_body)?
-        };
-        self.data = rest;
-        Ok(Record {
-            offset: self
-                .base_offset
-                .checked_add(i64::from(delta))
-                .ok_or("offset is over the largest there is")?,
-            // Wraps like Java's: a timestamp is what the producer says, not a place in the log.
-            timestamp_ms: self.append_time.unwrap_or(self.base_timestamp.wrapping_add(timestamp)),
-            key,
-            value,
-            headers,
-        })
-    }
-
-    #[cold]
-    fn fail(&mut self, reason: &'static str) -> RecordError {
-        self.left = 0;
-        self.data = &[];
-        RecordError::Corrupt { offset: self.base_offset, reason }
-    }
-}
-
-impl<'a> Iterator for RecordIter<'a> {
-    type Item = Result<Record<'a>, RecordError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            if self.data.is_empty() {
-                return None;
-            }
-            return Some(Err(self.fail("bytes are left after the last record")));
-        }
-        self.left -= 1;
-        Some(self.step().map_err(|reason| self.fail(reason)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        // One more than is left: bytes after the last record are an error of their own.
-        (0, Some(self.left as usize + 1))
-    }
-}
-
-impl std::iter::FusedIterator for RecordIter<'_> {}

@@ -32,6 +32,8 @@ const FLAG_DICTIONARY: u8 = 0b0000_0001;
 
 /// Magic, version 1 with independent blocks, 64 KiB blocks, checksum of the two bytes before.
 const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, FLAG_VERSION | FLAG_INDEPENDENT, 0x40, 0x82];
+/// The same checksum as [`HEADER`]'s last byte, over the magic as well.
+const OLD_CHECKSUM: u8 = 0x1a;
 
 #[derive(Default)]
 pub(super) struct Compressor {
@@ -39,8 +41,16 @@ pub(super) struct Compressor {
 }
 
 impl Compressor {
-    pub(super) fn compress(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        out.extend_from_slice(&HEADER);
+    /// `checksum` is false to write the header's checksum as Kafka's producers of v0 messages did.
+    pub(super) fn compress(
+        &mut self,
+        checksum: bool,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let [start @ .., right] = HEADER;
+        out.extend_from_slice(&start);
+        out.push(if checksum { right } else { OLD_CHECKSUM });
         for block in input.chunks(BLOCK) {
             let at = out.len();
             out.resize(at + 4 + get_maximum_output_size(block.len()), 0);
@@ -205,4 +215,18 @@ fn xxh32_short(data: &[u8]) -> u32 {
     hash = (hash ^ hash >> 15).wrapping_mul(PRIMES[1]);
     hash = (hash ^ hash >> 13).wrapping_mul(PRIMES[2]);
     hash ^ hash >> 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_of_the_header_we_write() {
+        assert_eq!((xxh32_short(&HEADER[4..6]) >> 8) as u8, HEADER[6]);
+        assert_eq!((xxh32_short(&HEADER[..6]) >> 8) as u8, OLD_CHECKSUM);
+        // From the xxHash specification.
+        assert_eq!(xxh32_short(b""), 0x02cc_5d05);
+        assert_eq!(xxh32_short(b"abc"), 0x32d1_53ff);
+    }
 }

@@ -2,7 +2,7 @@ use super::*;
 
 fn packed(compression: Compression, input: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    compress(compression, None, input, &mut out).unwrap();
+    compress(compression, None, true, input, &mut out).unwrap();
     out
 }
 

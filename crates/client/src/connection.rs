@@ -1,0 +1,355 @@
+//! One connection to one broker: requests out in the order they were started, responses back by
+//! correlation id.
+//!
+//! Rules:
+//! - [`Connection::start`] puts the request into the queue before it returns: the order of calls is the
+//!   order on the wire. One task writes and reads; requests started in one turn leave in one write.
+//! - A broker answers in order. A response out of order, a bad length, or a request unanswered at its
+//!   deadline ends the connection, and everything in flight fails, in order.
+//! - What ended is told to each request with whether any of its bytes had left (`sent`).
+//! - A connection without requests for `connections_max_idle` closes by itself.
+
+mod frames;
+mod io;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use roka_protocol::{ApiKey, Frame, Message, Request};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::counters::Recorder;
+use crate::transport::Stream;
+use crate::versions::Versions;
+use crate::{Config, NodeId, SendError};
+
+/// Connections to one broker are separate by purpose, so that a long poll never delays a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Metadata, coordinators' short calls, administration.
+    General,
+    /// Produce.
+    Produce,
+    /// Fetch: the broker holds the request until there are records.
+    Fetch,
+    /// Join, sync and heartbeat of groups: join is held until the group is complete.
+    Group,
+}
+
+/// A connection that was negotiated, or is about to be. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    node: NodeId,
+    client_id: Option<String>,
+    in_flight_max: usize,
+    next_correlation: AtomicI32,
+    versions: OnceLock<Versions>,
+    recorder: Arc<Recorder>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Parts of requests that the task has not taken yet.
+    outgoing: Vec<Bytes>,
+    /// Bytes ever queued.
+    queued: u64,
+    in_flight: VecDeque<InFlight>,
+    /// How many of them get no response (acks=0).
+    unanswered: usize,
+    /// No request in flight has an earlier deadline; may be too early.
+    earliest: Option<Instant>,
+    /// Ends once nothing is in flight.
+    retiring: bool,
+    waker: Option<Waker>,
+    ended: Option<Ended>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    api: ApiKey,
+    correlation_id: i32,
+    /// The position in the stream of its first byte and after its last.
+    span: (u64, u64),
+    deadline: Instant,
+    timeout: Duration,
+    /// Taken when the response came.
+    reply: oneshot::Sender<Result<Bytes, SendError>>,
+    answered: bool,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Ended {
+    /// Nobody needed it.
+    Idle,
+    /// The client is done with it.
+    Retired,
+    /// The broker or the network ended it.
+    Lost(Arc<str>),
+    /// A request was not answered in time.
+    Silent(ApiKey),
+}
+
+impl Connection {
+    /// A connection over `stream`, and the task that serves it until it ends.
+    pub(crate) fn new(
+        node: NodeId,
+        config: &Config,
+        recorder: Arc<Recorder>,
+        stream: Box<dyn Stream>,
+    ) -> (Self, impl Future<Output = Ended> + Send + use<>) {
+        let shared = Arc::new(Shared {
+            node,
+            client_id: Some(config.client_id.clone()),
+            in_flight_max: config.requests_in_flight_max,
+            next_correlation: AtomicI32::new(0),
+            versions: OnceLock::new(),
+            recorder,
+            state: Mutex::default(),
+        });
+        let task = io::Io::new(stream, shared.clone(), config);
+        (Self { shared }, task)
+    }
+
+    /// The broker.
+    pub(crate) fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// What the broker speaks on this connection; none before it was negotiated.
+    pub(crate) fn versions(&self) -> Option<&Versions> {
+        self.shared.versions.get()
+    }
+
+    pub(crate) fn negotiated(&self, versions: Versions) {
+        // Negotiated once; a second time would be the same.
+        let _ = self.shared.versions.set(versions);
+    }
+
+    /// The version in which `R` goes over this connection, at most `cap`.
+    pub(crate) fn version_of<R: Request>(&self, cap: Option<i16>) -> Result<i16, SendError> {
+        let versions = self.shared.versions.get();
+        versions.and_then(|versions| versions.of::<R>(cap)).ok_or_else(|| {
+            let ours = <R as Message>::VERSIONS;
+            let high = cap.unwrap_or(i16::MAX).min(*ours.end());
+            let api = api_of::<R>();
+            SendError::UnsupportedVersion {
+                node: self.shared.node,
+                api,
+                need: (*ours.start(), high),
+                have: versions.and_then(|versions| versions.range(api)),
+            }
+        })
+    }
+
+    /// Whether requests can be started on it.
+    pub(crate) fn is_open(&self) -> bool {
+        let state = self.shared.lock();
+        state.ended.is_none() && !state.retiring
+    }
+
+    /// Whether it is the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// How many requests wait or are unanswered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.shared.lock().in_flight.len()
+    }
+
+    /// No new requests: closes as soon as everything in flight is answered.
+    pub(crate) fn retire(&self) {
+        let mut state = self.shared.lock();
+        state.retiring = true;
+        state.wake();
+    }
+
+    /// Queues `request` in the highest common version, at most `cap`. Its place in the order is fixed
+    /// when this returns; the reply may be awaited or dropped at any time.
+    pub(crate) fn start<R: Request>(
+        &self,
+        request: &R,
+        cap: Option<i16>,
+        timeout: Duration,
+    ) -> Result<Reply<R>, SendError> {
+        let version = self.version_of::<R>(cap)?;
+        self.start_in(version, request, timeout)
+    }
+
+    /// Queues `request` in that version; see [`start`](Self::start).
+    pub(crate) fn start_in<R: Request>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<Reply<R>, SendError> {
+        let frame = |id| {
+            let client_id = self.shared.client_id.as_deref();
+            roka_protocol::frame::encode_request(version, id, client_id, request)
+        };
+        let raw = self.start_frame(api_of::<R>(), frame, timeout, true)?;
+        Ok(Reply { raw, version, api: PhantomData })
+    }
+
+    /// Queues `request` for which no response comes (Produce with acks 0): the reply is ready, and empty,
+    /// when the last byte was written.
+    pub(crate) fn start_unanswered<R: Request>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<RawReply, SendError> {
+        let frame = |id| {
+            let client_id = self.shared.client_id.as_deref();
+            roka_protocol::frame::encode_request(version, id, client_id, request)
+        };
+        self.start_frame(api_of::<R>(), frame, timeout, false)
+    }
+
+    /// Queues the frame that `encode` makes with its correlation id.
+    pub(crate) fn start_frame(
+        &self,
+        api: ApiKey,
+        encode: impl FnOnce(i32) -> Result<Frame, roka_protocol::Error>,
+        timeout: Duration,
+        answered: bool,
+    ) -> Result<RawReply, SendError> {
+        let node = self.shared.node;
+        let correlation_id = self.shared.next_correlation.fetch_add(1, Ordering::Relaxed);
+        let frame = encode(correlation_id).map_err(|problem| malformed(node, api, &problem))?;
+        let len = frame.len() as u64;
+        let deadline = Instant::now() + timeout;
+        let (reply, receiver) = oneshot::channel();
+
+        let mut state = self.shared.lock();
+        if let Some(ended) = &state.ended {
+            return Err(ended.error(node, api, false, timeout));
+        }
+        if state.retiring {
+            return Err(Ended::Retired.error(node, api, false, timeout));
+        }
+        if state.in_flight.len() >= self.shared.in_flight_max {
+            return Err(SendError::Busy { node, api });
+        }
+        let span = (state.queued, state.queued + len);
+        state.queued = span.1;
+        state.outgoing.extend(frame.into_parts());
+        state.unanswered += usize::from(!answered);
+        state.earliest = Some(state.earliest.map_or(deadline, |it| it.min(deadline)));
+        let it = InFlight { api, correlation_id, span, deadline, timeout, reply, answered };
+        state.in_flight.push_back(it);
+        state.wake();
+        drop(state);
+        self.shared.recorder.request(api);
+        Ok(RawReply { node, api, receiver })
+    }
+}
+
+/// The API of a request type.
+pub(crate) fn api_of<R: Request>() -> ApiKey {
+    // Every request type of the protocol crate has a named key; a test there holds it.
+    ApiKey::from_i16(R::KEY).unwrap_or(ApiKey::ApiVersions)
+}
+
+fn malformed(node: NodeId, api: ApiKey, problem: &roka_protocol::Error) -> SendError {
+    SendError::Malformed { node, api, problem: problem.to_string().into() }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Ended {
+    /// The error of a request that was in flight, or came too late.
+    fn error(&self, node: NodeId, api: ApiKey, sent: bool, timeout: Duration) -> SendError {
+        match self {
+            Self::Silent(silent) if *silent == api && sent => {
+                SendError::Timeout { node, api, after: timeout }
+            }
+            Self::Silent(silent) => {
+                let problem = format!("{silent} was not answered in time");
+                SendError::Disconnected { node, api, sent, problem: problem.into() }
+            }
+            Self::Lost(problem) => {
+                SendError::Disconnected { node, api, sent, problem: problem.clone() }
+            }
+            Self::Idle | Self::Retired => {
+                let problem = "the connection was no longer needed".into();
+                SendError::Disconnected { node, api, sent, problem }
+            }
+        }
+    }
+}
+
+/// The response to come, as bytes with its header, without its length.
+#[derive(Debug)]
+#[must_use = "without it nobody learns how the request ended"]
+pub(crate) struct RawReply {
+    node: NodeId,
+    api: ApiKey,
+    receiver: oneshot::Receiver<Result<Bytes, SendError>>,
+}
+
+impl Future for RawReply {
+    type Output = Result<Bytes, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The sender goes without a word only when the I/O thread ends.
+        Pin::new(&mut self.receiver).poll(cx).map(|it| it.unwrap_or(Err(SendError::Closed)))
+    }
+}
+
+/// The response to come.
+#[derive(Debug)]
+#[must_use = "without it nobody learns how the request ended"]
+pub(crate) struct Reply<R> {
+    raw: RawReply,
+    version: i16,
+    api: PhantomData<fn() -> R>,
+}
+
+impl<R> Reply<R> {
+    /// The version the request was encoded in.
+    pub(crate) fn version(&self) -> i16 {
+        self.version
+    }
+}
+
+impl<R: Request> Future for Reply<R> {
+    type Output = Result<R::Response, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let version = self.version;
+        Pin::new(&mut self.raw).poll(cx).map(|frame| {
+            let decoded = roka_protocol::frame::decode_response::<R>(version, frame?);
+            decoded
+                .map(|(_, response)| response)
+                .map_err(|problem| malformed(self.raw.node, self.raw.api, &problem))
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! What the client did, counted: tests and metrics rest on it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use roka_protocol::ApiKey;
+
+/// APIs are few and their numbers small; the last slot is for those beyond.
+const KEYS: usize = 128;
+
+/// Counts, as they are now. All of them only grow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Per API: requests sent, error answers, retries.
+    apis: Vec<ApiCounters>,
+    /// Metadata answers taken.
+    pub metadata_refreshes: u64,
+    /// `FindCoordinator` lookups, each for one or more keys.
+    pub coordinator_lookups: u64,
+    /// Connections that were dialled and negotiated.
+    pub connects: u64,
+    /// Dials that failed.
+    pub connect_failures: u64,
+    /// Connections that the broker or the network ended.
+    pub disconnects: u64,
+    /// Connections that were ended because a request was not answered in time.
+    pub request_timeouts: u64,
+}
+
+/// The counts of one API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ApiCounters {
+    /// Requests put on a connection.
+    pub requests: u64,
+    /// Answers with an error that concerned the routing of the request, or no usable answer.
+    pub errors: u64,
+    /// Requests that repeated an earlier one.
+    pub retries: u64,
+}
+
+impl Counters {
+    /// The counts of one API.
+    pub fn api(&self, api: ApiKey) -> ApiCounters {
+        self.apis.get(slot(api)).copied().unwrap_or_default()
+    }
+
+    /// Requests of one API put on any connection.
+    pub fn requests(&self, api: ApiKey) -> u64 {
+        self.api(api).requests
+    }
+
+    /// Requests of all APIs.
+    pub fn requests_total(&self) -> u64 {
+        self.apis.iter().map(|it| it.requests).sum()
+    }
+}
+
+fn slot(api: ApiKey) -> usize {
+    usize::try_from(api.key()).unwrap_or(KEYS - 1).min(KEYS - 1)
+}
+
+/// Where the client counts.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    apis: Box<[[AtomicU64; 3]]>,
+    others: [AtomicU64; 6],
+}
+
+/// What is counted without an API.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    MetadataRefresh,
+    CoordinatorLookup,
+    Connect,
+    ConnectFailure,
+    Disconnect,
+    RequestTimeout,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { apis: (0..KEYS).map(|_| Default::default()).collect(), others: Default::default() }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn request(&self, api: ApiKey) {
+        self.apis[slot(api)][0].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn error(&self, api: ApiKey) {
+        self.apis[slot(api)][1].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn retry(&self, api: ApiKey) {
+        self.apis[slot(api)][2].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn event(&self, event: Event) {
+        self.others[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Counters {
+        let load = |it: &AtomicU64| it.load(Ordering::Relaxed);
+        let api = |[requests, errors, retries]: &[AtomicU64; 3]| ApiCounters {
+            requests: load(requests),
+            errors: load(errors),
+            retries: load(retries),
+        };
+        let other = |event: Event| load(&self.others[event as usize]);
+        Counters {
+            apis: self.apis.iter().map(api).collect(),
+            metadata_refreshes: other(Event::MetadataRefresh),
+            coordinator_lookups: other(Event::CoordinatorLookup),
+            connects: other(Event::Connect),
+            connect_failures: other(Event::ConnectFailure),
+            disconnects: other(Event::Disconnect),
+            request_timeouts: other(Event::RequestTimeout),
+        }
+    }
+}

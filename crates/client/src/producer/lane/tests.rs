@@ -1,0 +1,267 @@
+//! The lane by itself, step by step; `model.rs` runs it against a broker and a network that misbehave.
+
+use super::*;
+
+mod model;
+
+const A: i32 = 1;
+const B: i32 = 2;
+
+fn identity(epoch: i16) -> Identity {
+    Identity { id: 7, epoch }
+}
+
+/// A lane that has had its first success.
+fn lane() -> Lane<&'static str> {
+    let mut lane = Lane::new(5, Some(identity(0)));
+    lane.one_at_a_time = false;
+    lane
+}
+
+/// Admits and sends a new batch.
+fn fresh(lane: &mut Lane<&'static str>, batch: &'static str, count: i32, node: i32) -> Token {
+    assert_eq!(lane.next(), Next::Fresh, "{batch}");
+    lane.admit(batch, count);
+    dispatch(lane, node).0
+}
+
+/// Sends whatever is next: token, batch, epoch, base sequence.
+fn dispatch(lane: &mut Lane<&'static str>, node: i32) -> (Token, &'static str, i16, i32) {
+    let (token, batch, stamp) = lane.dispatch(node).unwrap();
+    let stamp = stamp.unwrap();
+    (token, batch, stamp.identity.epoch, stamp.base_sequence)
+}
+
+#[test]
+fn five_in_flight_with_contiguous_sequences() {
+    let mut lane = lane();
+    let tokens: Vec<_> = ["a", "b", "c", "d", "e"].map(|b| fresh(&mut lane, b, 10, A)).into();
+    assert_eq!(lane.next(), Next::Nothing);
+    assert_eq!(lane.acked(tokens[0]), Some("a"));
+    assert_eq!(lane.next(), Next::Fresh);
+    lane.admit("f", 1);
+    assert_eq!((dispatch(&mut lane, A).2, dispatch_sequence(&lane)), (0, 50));
+}
+
+fn dispatch_sequence(lane: &Lane<&'static str>) -> i32 {
+    lane.entries.back().unwrap().base_sequence
+}
+
+#[test]
+fn the_first_batch_of_a_partition_goes_alone() {
+    let mut lane = Lane::new(5, Some(identity(0)));
+    let a = fresh(&mut lane, "a", 1, A);
+    assert_eq!(lane.next(), Next::Nothing, "a broker that does not know us would take the second");
+    assert_eq!(lane.acked(a), Some("a"));
+    fresh(&mut lane, "b", 1, A);
+    assert_eq!(lane.next(), Next::Fresh);
+}
+
+#[test]
+fn no_batch_is_sent_that_would_make_the_broker_forget_an_unanswered_one() {
+    let mut lane = lane();
+    let [a, b, c] = ["a", "b", "c"].map(|b| fresh(&mut lane, b, 1, A));
+    assert_eq!(lane.failed(a, Failure::Retry), Reaction::Retry);
+    assert_eq!((lane.acked(b), lane.acked(c)), (Some("b"), Some("c")));
+    let (a, ..) = dispatch(&mut lane, A);
+    fresh(&mut lane, "d", 1, A);
+    fresh(&mut lane, "e", 1, A);
+    assert_eq!(lane.next(), Next::Nothing, "three in flight, but `f` is the fifth after `a`");
+    assert_eq!(lane.acked(a), Some("a"));
+    assert_eq!(lane.next(), Next::Fresh);
+}
+
+#[test]
+fn sequences_wrap_to_zero_after_the_largest() {
+    assert_eq!(add(i32::MAX, 1), 0);
+    assert_eq!(add(i32::MAX - 1, 1), i32::MAX);
+    assert_eq!(add(i32::MAX - 4, 10), 5);
+    let mut lane = lane();
+    lane.next_sequence = i32::MAX - 1;
+    let a = fresh(&mut lane, "a", 5, A);
+    lane.admit("b", 1);
+    let (_, _, _, sequence) = dispatch(&mut lane, A);
+    assert_eq!(sequence, 3);
+    assert_eq!(lane.acked(a), Some("a"));
+}
+
+#[test]
+fn repeats_in_order_with_the_same_sequences_one_at_a_time_until_a_success() {
+    let mut lane = lane();
+    let tokens = ["a", "b", "c"].map(|b| fresh(&mut lane, b, 10, A));
+    assert_eq!(lane.failed(tokens[0], Failure::Retry), Reaction::Retry);
+    assert_eq!(lane.next(), Next::Nothing, "the others are still in flight there");
+    assert_eq!(lane.failed(tokens[1], Failure::OutOfOrder), Reaction::Follow);
+    assert_eq!(lane.failed(tokens[2], Failure::Retry), Reaction::Follow);
+    assert_eq!((lane.failures(), lane.next()), (1, Next::Again));
+
+    let (a, batch, epoch, sequence) = dispatch(&mut lane, A);
+    assert_eq!((batch, epoch, sequence), ("a", 0, 0));
+    assert_eq!(lane.next(), Next::Nothing, "one in flight after a failure");
+    assert_eq!(lane.acked(a), Some("a"));
+    assert_eq!(dispatch(&mut lane, A).1, "b");
+    assert_eq!(lane.next(), Next::Again, "open again");
+    let (_, batch, _, sequence) = dispatch(&mut lane, A);
+    assert_eq!((batch, sequence), ("c", 20));
+    assert_eq!(lane.next(), Next::Fresh);
+}
+
+#[test]
+fn a_move_frees_what_is_in_flight_and_a_late_success_counts() {
+    let mut lane = lane();
+    let [a, b] = ["a", "b"].map(|b| fresh(&mut lane, b, 1, A));
+    lane.moved(A);
+    assert_eq!(lane.in_flight(), 2, "it did not move");
+    lane.moved(B);
+    assert_eq!((lane.in_flight(), lane.next()), (0, Next::Again));
+    let (a2, batch, ..) = dispatch(&mut lane, B);
+    assert_eq!(batch, "a");
+    assert_eq!(lane.failed(a, Failure::Retry), Reaction::Gone, "an old attempt fails unheard");
+    assert_eq!(lane.acked(b), Some("b"), "an old attempt's success is a success");
+    assert_eq!(lane.acked(a2), Some("a"));
+    assert_eq!(lane.acked(a), None);
+    assert_eq!(lane.next(), Next::Fresh);
+}
+
+#[test]
+fn out_of_order_for_the_oldest_begins_a_new_epoch_when_nothing_is_in_flight() {
+    let mut lane = lane();
+    let [a, b] = ["a", "b"].map(|b| fresh(&mut lane, b, 10, A));
+    assert_eq!(lane.failed(a, Failure::OutOfOrder), Reaction::Renumber);
+    assert_eq!((lane.wanted(), lane.next()), (None, Next::Nothing));
+    assert_eq!(lane.failed(b, Failure::OutOfOrder), Reaction::Follow);
+    assert_eq!(lane.wanted(), Some(Renewal::Epoch));
+    lane.renew(identity(1));
+    let (a, batch, epoch, sequence) = dispatch(&mut lane, A);
+    assert_eq!((batch, epoch, sequence), ("a", 1, 0));
+    assert_eq!(lane.acked(a), Some("a"));
+    let (_, batch, epoch, sequence) = dispatch(&mut lane, A);
+    assert_eq!((batch, epoch, sequence), ("b", 1, 10));
+}
+
+#[test]
+fn out_of_order_from_before_the_predecessors_success_is_no_proof() {
+    let mut lane = lane();
+    let [a, b] = ["a", "b"].map(|b| fresh(&mut lane, b, 1, A));
+    assert_eq!(lane.acked(a), Some("a"));
+    assert_eq!(lane.failed(b, Failure::OutOfOrder), Reaction::Follow);
+    assert_eq!(lane.next(), Next::Again);
+    let (b, ..) = dispatch(&mut lane, A);
+    assert_eq!(lane.failed(b, Failure::OutOfOrder), Reaction::Renumber, "now it is");
+}
+
+#[test]
+fn unknown_producer_waits_for_the_log_start_then_renumbers() {
+    let mut lane = lane();
+    let mut a = fresh(&mut lane, "a", 1, A);
+    for _ in 0..3 {
+        let failure = Failure::UnknownProducer { log_start_offset: -1 };
+        assert_eq!(lane.failed(a, failure), Reaction::Retry);
+        a = dispatch(&mut lane, A).0;
+    }
+    let failure = Failure::UnknownProducer { log_start_offset: -1 };
+    assert_eq!(lane.failed(a, failure), Reaction::Renumber, "not for ever");
+    lane.renew(identity(1));
+    let (a, ..) = dispatch(&mut lane, A);
+    let failure = Failure::UnknownProducer { log_start_offset: 40 };
+    assert_eq!(lane.failed(a, failure), Reaction::Renumber);
+    assert_eq!((lane.wanted(), lane.renewals()), (Some(Renewal::Epoch), 1));
+}
+
+#[test]
+fn a_stolen_identity_is_replaced() {
+    let mut lane = lane();
+    let [a, b] = ["a", "b"].map(|b| fresh(&mut lane, b, 1, A));
+    assert_eq!(lane.failed(a, Failure::OutOfOrder), Reaction::Renumber);
+    assert_eq!(lane.failed(b, Failure::StaleEpoch), Reaction::Renumber);
+    assert_eq!(lane.wanted(), Some(Renewal::Id), "an epoch would not do");
+}
+
+#[test]
+fn a_batch_given_up_with_nothing_behind_it_begins_a_new_epoch() {
+    let mut lane = lane();
+    let a = fresh(&mut lane, "a", 1, A);
+    assert_eq!(lane.failed(a, Failure::Retry), Reaction::Retry);
+    assert_eq!(lane.give_up(|b| *b == "a"), [("a", true)]);
+    assert_eq!((lane.is_empty(), lane.wanted()), (true, Some(Renewal::Epoch)));
+    lane.renew(identity(1));
+    fresh(&mut lane, "b", 1, A);
+    assert_eq!(lane.identity(), Some(identity(1)));
+}
+
+#[test]
+fn the_batches_behind_a_hole_tell_whether_it_is_one() {
+    // Given up in flight, then rejected: `b` is answered first.
+    for written in [true, false] {
+        let mut lane = lane();
+        let [a, b] = ["a", "b"].map(|b| fresh(&mut lane, b, 10, A));
+        assert_eq!(lane.give_up(|b| *b == "a"), [("a", true)]);
+        assert_eq!(lane.failed(a, Failure::Retry), Reaction::Gone);
+        assert_eq!(lane.next(), Next::Nothing, "nothing new behind a hole");
+        assert_eq!(lane.failed(b, Failure::Retry), Reaction::Follow);
+        let (b, batch, _, sequence) = dispatch(&mut lane, A);
+        assert_eq!((batch, sequence), ("b", 10));
+        if written {
+            assert_eq!(lane.acked(b), Some("b"));
+            assert_eq!((lane.wanted(), lane.next()), (None, Next::Fresh));
+        } else {
+            assert_eq!(lane.failed(b, Failure::OutOfOrder), Reaction::Renumber);
+            lane.renew(identity(1));
+            let (_, batch, epoch, sequence) = dispatch(&mut lane, A);
+            assert_eq!((batch, epoch, sequence), ("b", 1, 0));
+        }
+    }
+}
+
+#[test]
+fn given_up_in_flight_then_acknowledged_leaves_no_hole() {
+    let mut lane = lane();
+    let a = fresh(&mut lane, "a", 1, A);
+    assert_eq!(lane.give_up(|_| true), [("a", true)]);
+    assert_eq!(lane.acked(a), None, "reported once");
+    assert_eq!((lane.wanted(), lane.next()), (None, Next::Fresh));
+}
+
+#[test]
+fn a_hole_at_the_end_outlives_the_success_before_it() {
+    let mut lane = lane();
+    let [a, b] = ["a", "b"].map(|b| fresh(&mut lane, b, 1, A));
+    assert_eq!(lane.failed(b, Failure::Fatal), Reaction::Dropped("b"));
+    assert_eq!(lane.next(), Next::Nothing);
+    assert_eq!(lane.acked(a), Some("a"));
+    assert_eq!(lane.wanted(), Some(Renewal::Epoch));
+}
+
+#[test]
+fn too_large_splits_within_the_same_sequences() {
+    let mut lane = lane();
+    let [a, b] = ["ab", "c"].map(|b| fresh(&mut lane, b, 10, A));
+    assert_eq!(lane.count(a), Some(10));
+    lane.split(a, |_| Ok::<_, ()>(vec![("a", 4), ("b", 6)])).unwrap();
+    assert_eq!(lane.failed(b, Failure::OutOfOrder), Reaction::Follow);
+    let mut sent = Vec::new();
+    while lane.next() == Next::Again {
+        let (token, batch, _, sequence) = dispatch(&mut lane, A);
+        sent.push((batch, sequence));
+        assert_eq!(lane.acked(token), Some(batch));
+    }
+    assert_eq!(sent, [("a", 0), ("b", 4), ("c", 10)]);
+
+    let d = fresh(&mut lane, "d", 3, A);
+    assert_eq!(lane.split(d, |_| Err("cannot")), Err(("d", "cannot")));
+    assert_eq!(lane.wanted(), Some(Renewal::Epoch));
+}
+
+#[test]
+fn without_idempotence_one_is_in_flight_and_stays_where_it_is() {
+    let mut lane = Lane::new(5, None);
+    lane.admit("a", 10);
+    let (a, _, stamp) = lane.dispatch(A).unwrap();
+    assert_eq!((stamp, lane.next()), (None, Next::Nothing));
+    lane.moved(B);
+    assert_eq!(lane.in_flight(), 1, "sent elsewhere it could be written twice");
+    assert_eq!(lane.failed(a, Failure::Retry), Reaction::Retry);
+    let (a, ..) = lane.dispatch(B).unwrap();
+    assert_eq!(lane.failed(a, Failure::Fatal), Reaction::Dropped("a"));
+    assert_eq!((lane.wanted(), lane.next()), (None, Next::Fresh));
+}

@@ -1,0 +1,199 @@
+//! The walk over the records of one batch.
+//!
+//! Each record is checked whole, headers included, before it is handed out. After an error the walk
+//! ends: where the next record begins is not known. The place of the walk is a number and not a
+//! pointer, so it can be kept next to the batch ([`RecordWalk`](super::RecordWalk)) or borrow it
+//! ([`RecordIter`]).
+
+use super::message_set::{self, Message};
+use super::record::bytes;
+use super::varint::{read32, read64};
+use super::{BatchHeader, Headers, Record, RecordError, TimestampType};
+
+/// Least bytes of a v2 record: length, attributes, two deltas, two lengths and a header count.
+const LEAST: usize = 7;
+
+/// All of the walk but the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Walk {
+    format: Format,
+    /// Records to come; of a message set, which does not say its count, 0 when it has ended.
+    left: i32,
+    /// Base offset of the batch, for errors and, in v2, for the offsets.
+    base_offset: i64,
+    base_timestamp: i64,
+    /// Set when the broker's append time counts for all records.
+    append_time: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    V2,
+    /// Messages of this magic, whose offsets are relative to a base if there is one.
+    Set {
+        magic: i8,
+        relative_to: Option<i64>,
+    },
+}
+
+impl Walk {
+    /// Over `data`: the records of a v2 batch, or the messages of a message set, decompressed.
+    pub(super) fn new(header: &BatchHeader, data: &[u8]) -> Result<Self, RecordError> {
+        let offset = header.base_offset;
+        let corrupt = |reason| RecordError::Corrupt { offset, reason };
+        let append_time = match header.timestamp_type() {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(header.max_timestamp),
+        };
+        let (format, left) = if header.magic == 2 {
+            let count =
+                usize::try_from(header.count).map_err(|_| corrupt("record count is negative"))?;
+            if count > data.len() / LEAST {
+                return Err(corrupt("more records than bytes"));
+            }
+            (Format::V2, header.count)
+        } else {
+            let relative_to = message_set::base(header, data).map_err(corrupt)?;
+            (Format::Set { magic: header.magic, relative_to }, 1)
+        };
+        Ok(Self {
+            format,
+            left,
+            base_offset: offset,
+            base_timestamp: header.base_timestamp,
+            append_time,
+        })
+    }
+
+    /// Over the records of a builder: offsets from 0.
+    pub(super) fn plain(count: i32, base_timestamp: i64) -> Self {
+        let format = Format::V2;
+        Self { format, left: count, base_offset: 0, base_timestamp, append_time: None }
+    }
+
+    /// The record at the beginning of `data`, and the data after it.
+    #[inline]
+    pub(super) fn next<'a>(
+        &mut self,
+        data: &'a [u8],
+    ) -> Option<(Result<Record<'a>, RecordError>, &'a [u8])> {
+        if self.left == 0 && data.is_empty() {
+            return None;
+        }
+        let step = match self.format {
+            Format::V2 if self.left == 0 => Err("bytes are left after the last record"),
+            Format::V2 => {
+                self.left -= 1;
+                self.record(data)
+            }
+            Format::Set { magic, relative_to } => {
+                if data.is_empty() {
+                    self.left = 0;
+                    return None;
+                }
+                self.message(magic, relative_to, data)
+            }
+        };
+        match step {
+            Ok((record, rest)) => Some((Ok(record), rest)),
+            Err(reason) => Some((Err(self.fail(reason)), &[])),
+        }
+    }
+
+    #[inline]
+    fn record<'a>(&self, data: &'a [u8]) -> Result<(Record<'a>, &'a [u8]), &'static str> {
+        let mut at = 0;
+        let length = read32(data, &mut at).ok_or("record length is cut")?;
+        let length = usize::try_from(length).map_err(|_| "record length is negative")?;
+        let (body, rest) =
+            data[at..].split_at_checked(length).ok_or("record is longer than the batch")?;
+        // The first byte of a record is attributes, of which none are defined.
+        let mut at = 1;
+        let timestamp = read64(body, &mut at).ok_or("timestamp is cut")?;
+        let delta = read32(body, &mut at).ok_or("offset delta is cut")?;
+        let key = bytes(body, &mut at).ok_or("key is cut")?;
+        let value = bytes(body, &mut at).ok_or("value is cut")?;
+        let count = read32(body, &mut at).ok_or("header count is cut")?;
+        let after = &body[at..];
+        let headers = if count == 0 && after.is_empty() {
+            Headers::default()
+        } else {
+            Headers::check(count, after)?
+        };
+        let offset = self
+            .base_offset
+            .checked_add(i64::from(delta))
+            .ok_or("offset is over the largest there is")?;
+        // Wraps like Java's: a timestamp is what the producer says, not a place in the log.
+        let timestamp_ms =
+            self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp));
+        Ok((Record { offset, timestamp_ms, key, value, headers }, rest))
+    }
+
+    fn message<'a>(
+        &self,
+        magic: i8,
+        relative_to: Option<i64>,
+        data: &'a [u8],
+    ) -> Result<(Record<'a>, &'a [u8]), &'static str> {
+        let (message, rest) = Message::read(data)?;
+        if message.magic != magic {
+            return Err("a message inside has another format than the one around it");
+        }
+        if message.is_compressed() {
+            return Err("a compressed message is inside of another");
+        }
+        let offset = match relative_to {
+            None => message.offset,
+            Some(base) => {
+                base.checked_add(message.offset).ok_or("offset is over the largest there is")?
+            }
+        };
+        Ok((
+            Record {
+                offset,
+                timestamp_ms: self.append_time.unwrap_or(message.timestamp),
+                key: message.key,
+                value: message.value,
+                headers: Headers::default(),
+            },
+            rest,
+        ))
+    }
+
+    #[cold]
+    fn fail(&mut self, reason: &'static str) -> RecordError {
+        self.left = 0;
+        RecordError::Corrupt { offset: self.base_offset, reason }
+    }
+}
+
+/// The records of one batch, see [`Batch::records`]. Ends after an error.
+#[derive(Debug, Clone)]
+pub struct RecordIter<'a> {
+    walk: Walk,
+    data: &'a [u8],
+}
+
+impl<'a> RecordIter<'a> {
+    pub(super) fn new(header: &BatchHeader, data: &'a [u8]) -> Result<Self, RecordError> {
+        Ok(Self { walk: Walk::new(header, data)?, data })
+    }
+
+    pub(super) fn over(walk: Walk, data: &'a [u8]) -> Self {
+        Self { walk, data }
+    }
+}
+
+impl<'a> Iterator for RecordIter<'a> {
+    type Item = Result<Record<'a>, RecordError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (record, rest) = self.walk.next(self.data)?;
+        self.data = rest;
+        Some(record)
+    }
+}
+
+impl std::iter::FusedIterator for RecordIter<'_> {}
