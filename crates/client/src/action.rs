@@ -57,7 +57,11 @@ impl Action {
 }
 
 /// The action for a code. A code that has no name here is [`Action::Fatal`].
-#[expect(clippy::match_same_arms, reason = "fatal codes are listed so that the table is total")]
+#[expect(
+    clippy::match_same_arms,
+    clippy::too_many_lines,
+    reason = "a table: fatal codes are listed so that it is total"
+)]
 pub(crate) fn of(code: ErrorCode) -> Action {
     use ErrorCode as E;
     match code {

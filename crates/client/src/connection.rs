@@ -206,6 +206,20 @@ impl Connection {
         Ok(Reply { raw, version, api: PhantomData })
     }
 
+    /// Asks for the versions; the frame is read by [`crate::versions::negotiate`].
+    pub(crate) fn start_negotiation(
+        &self,
+        version: i16,
+        timeout: Duration,
+    ) -> Result<RawReply, SendError> {
+        let request = crate::versions::request();
+        let frame = |id| {
+            let client_id = self.shared.client_id.as_deref();
+            roka_protocol::frame::encode_request(version, id, client_id, &request)
+        };
+        self.start_frame(ApiKey::ApiVersions, frame, timeout, true)
+    }
+
     /// Queues `request` for which no response comes (Produce with acks 0): the reply is ready, and empty,
     /// when the last byte was written.
     pub(crate) fn start_unanswered<R: Request>(

@@ -3,8 +3,12 @@
 
 mod action;
 mod address;
+mod client;
 mod config;
 mod connection;
+mod connections;
+mod coordinator;
+mod core;
 mod counters;
 mod error;
 pub mod group;
@@ -18,6 +22,7 @@ mod versions;
 
 pub use action::Action;
 pub use address::{Address, DEFAULT_PORT};
+pub use client::Client;
 pub use config::Config;
 pub use counters::{ApiCounters, Counters};
 pub use error::{Error, SendError, Subject};

@@ -10,6 +10,7 @@
 
 mod merge;
 mod refresh;
+mod task;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use roka_protocol::{ErrorCode, Uuid};
 
 pub(crate) use merge::{Hint, Update};
-pub(crate) use refresh::{Refresher, Why};
+pub(crate) use refresh::Why;
+pub(crate) use task::{Store, keep_fresh};
 
 use crate::Address;
 

@@ -28,18 +28,12 @@ pub(crate) enum Why {
     Asked,
 }
 
-/// What to ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// Brokers, and these topics (none is allowed).
-    Topics(Vec<Arc<str>>),
-}
-
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Ask now, then report [`Refresher::answered`] or [`Refresher::failed`].
-    Ask(Ask),
+    /// Ask now for the brokers and these topics (none is allowed), then report
+    /// [`Refresher::answered`] or [`Refresher::failed`].
+    Ask(Vec<Arc<str>>),
     /// Look again then, or when something was requested.
     Wait(Instant),
 }
@@ -55,7 +49,8 @@ pub(crate) struct Refresher {
     tracked: HashMap<Arc<str>, usize>,
     /// Tracked topics without an answer so far.
     fresh: BTreeSet<Arc<str>>,
-    wanted: bool,
+    /// Someone wants a snapshot with a generation above this.
+    wanted: Option<u64>,
     in_flight: bool,
     /// Before it nothing is asked at all: an attempt failed.
     retry_at: Option<Instant>,
@@ -73,7 +68,7 @@ impl Refresher {
             quiet: config.retry_backoff_max * 2,
             tracked: HashMap::new(),
             fresh: BTreeSet::new(),
-            wanted: false,
+            wanted: None,
             in_flight: false,
             retry_at: None,
             not_before: None,
@@ -81,13 +76,18 @@ impl Refresher {
         }
     }
 
-    /// Someone wants an answer that is newer than what there is.
-    pub(crate) fn want(&mut self, now: Instant) {
+    /// Someone wants a snapshot with a generation above `after`.
+    pub(crate) fn want(&mut self, now: Instant, after: u64) {
         // Quiet for long: what was learnt about the pace is out of date.
         if self.last_answer.is_some_and(|at| now.duration_since(at) > self.quiet) {
             self.backoff.reset();
         }
-        self.wanted = true;
+        self.wanted = self.wanted.max(Some(after));
+    }
+
+    /// Whether a request is under way, whose answer may be older than a wish made now.
+    pub(crate) fn in_flight(&self) -> bool {
+        self.in_flight
     }
 
     /// Adds the topic to what is asked for; true if it is new.
@@ -121,7 +121,7 @@ impl Refresher {
             return Step::Wait(far);
         }
         let old = due.is_some_and(|due| due <= now);
-        if !self.wanted && self.fresh.is_empty() && !old {
+        if self.wanted.is_none() && self.fresh.is_empty() && !old {
             return Step::Wait(due.unwrap_or(far));
         }
         let young = self.last_answer.map(|at| at + self.min_age);
@@ -130,8 +130,7 @@ impl Refresher {
             return Step::Wait(at);
         }
         self.in_flight = true;
-        let all = self.wanted || old;
-        self.wanted = false;
+        let all = self.wanted.is_some() || old;
         let topics: Vec<_> = if all {
             self.fresh.clear();
             let mut topics: Vec<_> = self.tracked.keys().cloned().collect();
@@ -140,12 +139,20 @@ impl Refresher {
         } else {
             std::mem::take(&mut self.fresh).into_iter().collect()
         };
-        Step::Ask(Ask::Topics(topics))
+        Step::Ask(topics)
     }
 
-    /// The answer to the last [`Step::Ask`] came in; `news` if it changed anything.
-    pub(crate) fn answered(&mut self, now: Instant, news: bool, rng: &mut fastrand::Rng) {
+    /// The answer to the last [`Step::Ask`] made the snapshot of that generation; `news` if it changed
+    /// anything.
+    pub(crate) fn answered(
+        &mut self,
+        now: Instant,
+        generation: u64,
+        news: bool,
+        rng: &mut fastrand::Rng,
+    ) {
         self.in_flight = false;
+        self.wanted = self.wanted.filter(|after| *after >= generation);
         self.last_answer = Some(now);
         self.retry_at = None;
         if news {
@@ -158,13 +165,8 @@ impl Refresher {
     /// The last [`Step::Ask`] failed. It is asked again at `retry_at`, of another broker.
     pub(crate) fn failed(&mut self, retry_at: Instant) {
         self.in_flight = false;
-        self.wanted = true;
+        self.wanted = self.wanted.or(Some(0));
         self.retry_at = Some(retry_at);
-    }
-
-    /// The wait before another try after every broker was tried in vain.
-    pub(crate) fn back_off(&mut self, rng: &mut fastrand::Rng) -> Duration {
-        self.backoff.next(rng)
     }
 }
 
@@ -177,21 +179,26 @@ mod tests {
     }
 
     fn ask(topics: &[&str]) -> Step {
-        Step::Ask(Ask::Topics(topics.iter().map(|it| Arc::from(*it)).collect()))
+        Step::Ask(topics.iter().map(|it| Arc::from(*it)).collect())
     }
 
     #[test]
     fn one_request_serves_all_who_want_it() {
         let (mut it, now, mut rng) = refresher();
         for _ in 0..1000 {
-            it.want(now);
+            it.want(now, 5);
         }
         assert_eq!(it.step(now), ask(&[]));
-        it.want(now);
+        it.want(now, 5);
+        it.want(now, 6);
         assert!(matches!(it.step(now), Step::Wait(_)), "one at a time");
-        it.answered(now, true, &mut rng);
+        it.answered(now, 6, true, &mut rng);
+        // Generation 6 serves all but the one who knew it already.
         let Step::Wait(at) = it.step(now) else { panic!("min age not kept") };
         assert_eq!(it.step(at), ask(&[]));
+        it.answered(at, 7, true, &mut rng);
+        let Step::Wait(next) = it.step(at) else { panic!("asked for nothing") };
+        assert_eq!(next, at + it.max_age);
     }
 
     #[test]
@@ -199,11 +206,11 @@ mod tests {
         let (mut it, start, mut rng) = refresher();
         let (mut now, mut asked) = (start, 0);
         while now < start + Duration::from_secs(2) {
-            it.want(now);
+            it.want(now, asked);
             match it.step(now) {
                 Step::Ask(_) => {
                     asked += 1;
-                    it.answered(now, false, &mut rng);
+                    it.answered(now, asked, false, &mut rng);
                 }
                 Step::Wait(at) => now = at,
             }
@@ -211,10 +218,10 @@ mod tests {
         assert!((4..=6).contains(&asked), "{asked} requests in 2 s");
         // Quiet: the next is immediate again, and soon followed by another.
         now += Duration::from_secs(60);
-        it.want(now);
+        it.want(now, 100);
         assert!(matches!(it.step(now), Step::Ask(_)));
-        it.answered(now, false, &mut rng);
-        it.want(now);
+        it.answered(now, 101, false, &mut rng);
+        it.want(now, 101);
         let Step::Wait(at) = it.step(now) else { panic!("no guard") };
         assert!(at - now <= Duration::from_millis(120));
     }
@@ -225,12 +232,12 @@ mod tests {
         assert!(it.track(&"b".into()));
         assert!(!it.track(&"b".into()));
         assert_eq!(it.step(now), ask(&["b"]));
-        it.answered(now, true, &mut rng);
+        it.answered(now, 1, true, &mut rng);
         it.track(&"a".into());
         let Step::Wait(at) = it.step(now) else { panic!("min age not kept") };
         assert_eq!(it.step(at), ask(&["a"]));
-        it.answered(at, true, &mut rng);
-        it.want(at);
+        it.answered(at, 2, true, &mut rng);
+        it.want(at, 2);
         assert_eq!(it.step(at + it.min_age), ask(&["a", "b"]));
         assert!(!it.untrack("b"));
         assert!(it.untrack("b"));
@@ -240,9 +247,9 @@ mod tests {
     #[test]
     fn old_metadata_is_renewed() {
         let (mut it, now, mut rng) = refresher();
-        it.want(now);
+        it.want(now, 0);
         assert!(matches!(it.step(now), Step::Ask(_)));
-        it.answered(now, true, &mut rng);
+        it.answered(now, 1, true, &mut rng);
         let Step::Wait(at) = it.step(now) else { panic!("asked for nothing") };
         assert_eq!(at, now + Duration::from_secs(300));
         assert!(matches!(it.step(at), Step::Ask(_)));
@@ -251,7 +258,7 @@ mod tests {
     #[test]
     fn a_failure_is_repeated() {
         let (mut it, now, _) = refresher();
-        it.want(now);
+        it.want(now, 0);
         assert!(matches!(it.step(now), Step::Ask(_)));
         let soon = now + Duration::from_millis(5);
         it.failed(soon);

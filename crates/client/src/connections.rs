@@ -1,0 +1,347 @@
+//! The connections of a client: one per broker and lane, dialled when first needed.
+//!
+//! Rules:
+//! - One dial per broker and lane at a time; all who want it wait for the same dial.
+//! - After a failed dial the broker is left alone for a back-off (50 ms to 1 s); who asks meanwhile gets
+//!   the error at once and can go elsewhere.
+//! - A failed dial and a silent broker invalidate what was cached about the broker (coordinators,
+//!   controller) and ask for metadata.
+//! - An address is looked up in the newest metadata at every dial. A broker that moved or left has its
+//!   connections retired: they answer what is in flight and take nothing new.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::connection::{Connection, Ended, Lane};
+use crate::core::Core;
+use crate::counters::Event;
+use crate::retry::Backoff;
+use crate::versions::{self, Negotiated};
+use crate::{Address, ErrorCode, Metadata, NodeId, SendError};
+
+type Waiter = oneshot::Sender<Result<Connection, SendError>>;
+
+/// Dials that ended in the middle of the version negotiation before the oldest version is tried: some
+/// old brokers and proxies hang up on what they do not know.
+const HANG_UPS_BEFORE_OLDEST: u32 = 2;
+
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    nodes: Mutex<HashMap<NodeId, Node>>,
+}
+
+#[derive(Debug)]
+struct Node {
+    address: Address,
+    lanes: HashMap<Lane, Slot>,
+    backoff: Backoff,
+    /// Not dialled before.
+    retry_at: Option<Instant>,
+    problem: Arc<str>,
+    /// It was slow to answer; others are preferred where any broker will do.
+    slow: bool,
+    hang_ups: u32,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Dialing(Vec<Waiter>),
+    Up(Connection),
+}
+
+/// How well a broker is suited where any will do; the least is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Suitability {
+    slow: bool,
+    backing_off: bool,
+    unconnected: bool,
+    in_flight: usize,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Node>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The open connection, if there is one.
+    pub(crate) fn existing(&self, node: NodeId, lane: Lane) -> Option<Connection> {
+        match self.lock().get(&node)?.lanes.get(&lane)? {
+            Slot::Up(connection) if connection.is_open() => Some(connection.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn suitability(&self, node: NodeId, now: Instant) -> Suitability {
+        let nodes = self.lock();
+        let node = nodes.get(&node);
+        let connection = node.and_then(|node| match node.lanes.get(&Lane::General) {
+            Some(Slot::Up(connection)) if connection.is_open() => Some(connection),
+            _ => None,
+        });
+        Suitability {
+            slow: node.is_some_and(|node| node.slow),
+            backing_off: node.and_then(|node| node.retry_at).is_some_and(|at| at > now),
+            unconnected: connection.is_none(),
+            in_flight: connection.map_or(0, Connection::in_flight),
+        }
+    }
+
+    /// The broker was slow to answer, or answered.
+    pub(crate) fn set_slow(&self, node: NodeId, slow: bool) {
+        if let Some(node) = self.lock().get_mut(&node) {
+            node.slow = slow;
+        }
+    }
+
+    /// When the first of the brokers may be dialled again; none if one may now.
+    pub(crate) fn retry_at(&self, nodes: &[NodeId], now: Instant) -> Option<Instant> {
+        let known = self.lock();
+        let at = |node| known.get(node).and_then(|node: &Node| node.retry_at);
+        nodes.iter().map(|node| at(node).filter(|at| *at > now)).min().flatten()
+    }
+
+    /// Retires what the metadata does not name any more, and what moved to another address.
+    pub(crate) fn reconcile(&self, metadata: &Metadata) {
+        self.lock().retain(|id, node| {
+            let stays = id.as_seed().is_some()
+                || metadata.brokers.get(id).is_some_and(|broker| broker.address == node.address);
+            if !stays {
+                node.retire();
+            }
+            stays
+        });
+    }
+
+    /// Retires everything.
+    pub(crate) fn close(&self) {
+        self.lock().drain().for_each(|(_, mut node)| node.retire());
+    }
+}
+
+impl Node {
+    fn new(address: Address, core: &Core) -> Self {
+        let config = core.config();
+        Self {
+            address,
+            lanes: HashMap::new(),
+            backoff: Backoff::new(config.reconnect_backoff, config.reconnect_backoff_max),
+            retry_at: None,
+            problem: "".into(),
+            slow: false,
+            hang_ups: 0,
+        }
+    }
+
+    fn retire(&mut self) {
+        for (_, slot) in self.lanes.drain() {
+            // Waiters of a dial learn from the dropped sender.
+            if let Slot::Up(connection) = slot {
+                connection.retire();
+            }
+        }
+    }
+
+    fn failed(&mut self, problem: Arc<str>, core: &Core) {
+        let wait = core.with_rng(|rng| self.backoff.next(rng));
+        self.retry_at = Some(Instant::now() + wait);
+        self.problem = problem;
+    }
+
+    fn connect_error(&self, id: NodeId, dialled: bool) -> SendError {
+        let (address, problem) = (self.address.clone(), self.problem.clone());
+        SendError::Connect { node: id, address, problem, dialled }
+    }
+}
+
+impl Core {
+    /// The negotiated connection to the broker; dials if there is none. Fails at once while the broker is
+    /// left alone after a failed dial.
+    pub(crate) async fn connection(
+        self: &Arc<Self>,
+        node: NodeId,
+        lane: Lane,
+    ) -> Result<Connection, SendError> {
+        if let Some(connection) = self.connections.existing(node, lane) {
+            return Ok(connection);
+        }
+        if self.is_closed() {
+            return Err(SendError::Closed);
+        }
+        let address = self.address_of(node).ok_or(SendError::UnknownNode { node })?;
+        let receiver = {
+            let mut nodes = self.connections.lock();
+            let entry = nodes.entry(node).or_insert_with(|| Node::new(address.clone(), self));
+            if entry.address != address {
+                entry.retire();
+                *entry = Node::new(address.clone(), self);
+            }
+            let (sender, receiver) = oneshot::channel();
+            match entry.lanes.get_mut(&lane) {
+                Some(Slot::Up(connection)) if connection.is_open() => {
+                    return Ok(connection.clone());
+                }
+                Some(Slot::Dialing(waiters)) => waiters.push(sender),
+                _ if entry.retry_at.is_some_and(|at| at > Instant::now()) => {
+                    return Err(entry.connect_error(node, false));
+                }
+                _ => {
+                    entry.lanes.insert(lane, Slot::Dialing(vec![sender]));
+                    let oldest = entry.hang_ups >= HANG_UPS_BEFORE_OLDEST;
+                    let core = self.clone();
+                    self.spawn(async move { core.dial(node, lane, address, oldest).await });
+                }
+            }
+            receiver
+        };
+        receiver.await.unwrap_or(Err(SendError::UnknownNode { node }))
+    }
+
+    /// Dials once, within the time for it, and tells all who wait.
+    async fn dial(self: Arc<Self>, node: NodeId, lane: Lane, address: Address, oldest: bool) {
+        let patience = self.config().connect_timeout;
+        let dialled = timeout(patience, self.try_dial(node, lane, &address, oldest)).await;
+        let dialled = dialled.unwrap_or_else(|_| {
+            Err(Dial {
+                problem: format!("no connection within {patience:?}").into(),
+                hung_up: false,
+            })
+        });
+        let event = if dialled.is_ok() { Event::Connect } else { Event::ConnectFailure };
+        self.recorder.event(event);
+        let failed = dialled.is_err();
+        let mut nodes = self.connections.lock();
+        let Some(entry) = nodes.get_mut(&node).filter(|entry| entry.address == address) else {
+            // It moved meanwhile: the waiters were told, and nobody wants this one.
+            drop(nodes);
+            if let Ok(connection) = dialled {
+                connection.retire();
+            }
+            return;
+        };
+        let waiters = match entry.lanes.remove(&lane) {
+            Some(Slot::Dialing(waiters)) => waiters,
+            _ => Vec::new(),
+        };
+        let outcome = match dialled {
+            Ok(connection) => {
+                entry.backoff.reset();
+                (entry.retry_at, entry.slow, entry.hang_ups) = (None, false, 0);
+                entry.lanes.insert(lane, Slot::Up(connection.clone()));
+                Ok(connection)
+            }
+            Err(Dial { problem, hung_up }) => {
+                entry.hang_ups += u32::from(hung_up);
+                entry.failed(problem, &self);
+                Err(entry.connect_error(node, true))
+            }
+        };
+        drop(nodes);
+        if let Err(error) = &outcome {
+            tracing::debug!(%node, %error, "dial failed");
+        }
+        if failed {
+            // Before the waiters go on: they must not find what is out of date.
+            self.unreachable(node);
+        }
+        for waiter in waiters {
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+
+    async fn try_dial(
+        self: &Arc<Self>,
+        node: NodeId,
+        lane: Lane,
+        address: &Address,
+        oldest: bool,
+    ) -> Result<Connection, Dial> {
+        let stream = self.transport.connect(address).await;
+        let stream =
+            stream.map_err(|error| Dial { problem: error.to_string().into(), hung_up: false })?;
+        let (connection, task) =
+            Connection::new(node, self.config(), self.recorder.clone(), stream);
+        let (core, served) = (self.clone(), connection.clone());
+        self.spawn(async move {
+            let ended = task.await;
+            core.ended(&served, lane, &ended);
+        });
+        let negotiated = negotiate(&connection, oldest, self.config().connect_timeout).await;
+        if let Err(dial) = negotiated {
+            connection.retire();
+            return Err(dial);
+        }
+        Ok(connection)
+    }
+
+    fn ended(&self, connection: &Connection, lane: Lane, ended: &Ended) {
+        let node = connection.node();
+        let mut nodes = self.connections.lock();
+        let entry = nodes.get_mut(&node);
+        let ours = entry.filter(
+            |entry| matches!(entry.lanes.get(&lane), Some(Slot::Up(it)) if it.is(connection)),
+        );
+        let known = ours.is_some();
+        if let Some(entry) = ours {
+            entry.lanes.remove(&lane);
+            if matches!(ended, Ended::Silent(_)) {
+                entry.failed("it did not answer a request in time".into(), self);
+            }
+        }
+        drop(nodes);
+        match ended {
+            Ended::Lost(problem) => {
+                tracing::debug!(%node, ?lane, %problem, "connection lost");
+                self.recorder.event(Event::Disconnect);
+            }
+            Ended::Silent(api) => {
+                tracing::warn!(%node, ?lane, %api, "connection closed: a request was not answered");
+                self.recorder.event(Event::RequestTimeout);
+                if known {
+                    self.unreachable(node);
+                }
+            }
+            Ended::Idle | Ended::Retired => {}
+        }
+    }
+}
+
+/// Why a dial failed.
+#[derive(Debug)]
+struct Dial {
+    problem: Arc<str>,
+    /// The broker hung up on the question for its versions.
+    hung_up: bool,
+}
+
+async fn negotiate(connection: &Connection, oldest: bool, patience: Duration) -> Result<(), Dial> {
+    let failed = |problem: String| Dial { problem: problem.into(), hung_up: false };
+    let mut version = if oldest { 0 } else { versions::first_version() };
+    loop {
+        let reply = connection
+            .start_negotiation(version, patience)
+            .map_err(|error| failed(error.to_string()))?;
+        let frame = reply.await.map_err(|error| Dial {
+            hung_up: matches!(error, SendError::Disconnected { .. }),
+            problem: error.to_string().into(),
+        })?;
+        match versions::negotiate(version, frame) {
+            Ok(Negotiated::Done(versions)) => {
+                connection.negotiated(versions);
+                return Ok(());
+            }
+            Ok(Negotiated::Again(lower)) => version = lower,
+            Ok(Negotiated::Refused(code)) => {
+                return Err(failed(refusal(code)));
+            }
+            Err(error) => return Err(failed(format!("no Kafka broker: {error}"))),
+        }
+    }
+}
+
+fn refusal(code: ErrorCode) -> String {
+    format!("it refuses to name the versions it speaks (Kafka before 0.10?): {code}")
+}
