@@ -9,6 +9,7 @@ mod connection;
 mod connections;
 mod coordinator;
 mod core;
+pub mod consumer;
 mod counters;
 mod error;
 pub mod group;

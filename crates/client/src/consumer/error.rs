@@ -37,7 +37,9 @@ pub enum FetchError {
         agrees_to: i64,
     },
     /// The topic was deleted, or never was.
-    #[error("{partition}: the topic has not existed for {seconds} s: create it, or unassign the partition")]
+    #[error(
+        "{partition}: the topic has not existed for {seconds} s: create it, or unassign the partition"
+    )]
     TopicGone {
         /// The partition.
         partition: TopicPartition,
@@ -45,7 +47,9 @@ pub enum FetchError {
         seconds: u64,
     },
     /// Another topic has the name now, so that offsets mean something else.
-    #[error("{partition}: the topic was deleted and created again ({was:?} is now {is:?}): seek to where the new one shall be read from")]
+    #[error(
+        "{partition}: the topic was deleted and created again ({was:?} is now {is:?}): seek to where the new one shall be read from"
+    )]
     TopicRecreated {
         /// The partition.
         partition: TopicPartition,
@@ -55,7 +59,9 @@ pub enum FetchError {
         is: Uuid,
     },
     /// A batch cannot be read.
-    #[error("{partition}: cannot read on at offset {offset}: {error}; to skip the batch, seek past it")]
+    #[error(
+        "{partition}: cannot read on at offset {offset}: {error}; to skip the batch, seek past it"
+    )]
     Corrupt {
         /// The partition.
         partition: TopicPartition,

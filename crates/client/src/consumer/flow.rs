@@ -28,12 +28,7 @@ pub(super) struct QueueFlow {
 
 impl QueueFlow {
     pub(super) fn new(max_bytes: usize, wake: Arc<Notify>) -> Self {
-        Self {
-            max_bytes,
-            used: AtomicUsize::new(0),
-            waited_for: AtomicBool::new(false),
-            wake,
-        }
+        Self { max_bytes, used: AtomicUsize::new(0), waited_for: AtomicBool::new(false), wake }
     }
 
     pub(super) fn max_bytes(&self) -> usize {

@@ -71,6 +71,12 @@ impl Walk {
         Self { format, left: count, base_offset: 0, base_timestamp, append_time: None }
     }
 
+    /// Whether nothing comes any more, not even an error, with `data` left.
+    #[inline]
+    pub(super) fn is_over(&self, data: &[u8]) -> bool {
+        data.is_empty() && (self.left == 0 || matches!(self.format, Format::Set { .. }))
+    }
+
     /// The record at the beginning of `data`, and the data after it.
     #[inline]
     pub(super) fn next<'a>(

@@ -23,6 +23,13 @@ impl Batch {
         Ok(RecordWalk { walk: Walk::new(self.header(), data)?, at: 0 })
     }
 
+    /// Whether [`next_record`](Self::next_record) has something to give, be it an error.
+    #[inline]
+    pub fn has_next(&self, decompressor: &Decompressor, walk: &RecordWalk) -> bool {
+        let data = self.inflated_records().unwrap_or_else(|| decompressor.unpacked());
+        data.get(walk.at..).is_some_and(|rest| !walk.walk.is_over(rest))
+    }
+
     /// The next record of the walk, none at its end. After an error the walk has ended.
     #[inline]
     pub fn next_record<'a>(
@@ -66,6 +73,7 @@ mod tests {
             while let Some(record) = batch.next_record(&decompressor, &mut walk) {
                 assert_eq!(record.unwrap(), wanted[n]);
                 n += 1;
+                assert_eq!(batch.has_next(&decompressor, &walk), n < 100);
             }
             assert_eq!(n, 100);
             assert!(batch.next_record(&decompressor, &mut walk).is_none());

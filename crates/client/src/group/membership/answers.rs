@@ -175,7 +175,7 @@ impl Membership {
                 self.join();
             }
             Verdict::Again | Verdict::UseId => {
-                self.beat_at = now + self.backoff.next(&mut self.rng)
+                self.beat_at = now + self.backoff.next(&mut self.rng);
             }
             Verdict::Fenced | Verdict::Fatal => self.refused(api, code),
         }

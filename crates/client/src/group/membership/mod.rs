@@ -2,8 +2,8 @@
 //! what happened and the time, that says what to do next.
 //!
 //! Rules:
-//! - At most one of JoinGroup, SyncGroup and LeaveGroup is under way. Heartbeats run beside them, from the
-//!   answer to JoinGroup on until the next JoinGroup, so that neither a slow leader nor a user who is slow to
+//! - At most one of `JoinGroup`, `SyncGroup` and `LeaveGroup` is under way. Heartbeats run beside them, from the
+//!   answer to `JoinGroup` on until the next `JoinGroup`, so that neither a slow leader nor a user who is slow to
 //!   let go of partitions costs the session.
 //! - The user hears of a revocation *before* the member joins again (eager) or before the partitions can go to
 //!   another member (cooperative), and the member waits for the acknowledgement, but no longer than the
@@ -54,7 +54,7 @@ pub(crate) enum Failure {
     Unreachable,
 }
 
-/// A good answer to JoinGroup.
+/// A good answer to `JoinGroup`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joined {
     pub(crate) generation: i32,
@@ -67,11 +67,11 @@ pub(crate) struct Joined {
 /// Something that happened.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// JoinGroup was answered; with MEMBER_ID_REQUIRED also the id to use.
+    /// `JoinGroup` was answered; with `MEMBER_ID_REQUIRED` also the id to use.
     Joined { result: Result<Joined, Failure>, member_id: String },
     /// The leader's assignor is done; `generation` is the one it worked for.
     Assigned { generation: i32, result: Result<(), GroupError> },
-    /// SyncGroup was answered.
+    /// `SyncGroup` was answered.
     Synced(Result<Assignment, Failure>),
     /// A heartbeat of that generation was answered.
     Beat { generation: i32, result: Result<(), Failure> },
@@ -83,7 +83,7 @@ pub(crate) enum Input {
     CommitRefused { generation: i32, code: ErrorCode },
     /// The user wants to leave.
     Leave,
-    /// LeaveGroup was answered, or given up.
+    /// `LeaveGroup` was answered, or given up.
     Left,
     /// What another member sent cannot be read: there is no way on.
     Broken(GroupError),
@@ -92,15 +92,15 @@ pub(crate) enum Input {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Send JoinGroup, with these partitions as the owned ones.
+    /// Send `JoinGroup`, with these partitions as the owned ones.
     Join { member_id: String, generation: i32, owned: Vec<TopicPartition>, reason: &'static str },
-    /// Run the assignor over the members of the last JoinGroup answer.
+    /// Run the assignor over the members of the last `JoinGroup` answer.
     Assign { generation: i32 },
-    /// Send SyncGroup; the leader with what its assignor said.
+    /// Send `SyncGroup`; the leader with what its assignor said.
     Sync { member_id: String, generation: i32, leads: bool },
     /// Send Heartbeat.
     Heartbeat { member_id: String, generation: i32 },
-    /// Send LeaveGroup.
+    /// Send `LeaveGroup`.
     Leave { member_id: String },
     /// Tell the user.
     Emit(Event),
@@ -131,15 +131,15 @@ enum State {
     Idle { join_at: Instant },
     /// Waits for the user to let go; then joins.
     Revoking { ticket: u64, partitions: Vec<TopicPartition>, until: Instant },
-    /// JoinGroup is under way.
+    /// `JoinGroup` is under way.
     Joining,
     /// Leads, and the assignor works.
     Assigning,
-    /// SyncGroup is under way.
+    /// `SyncGroup` is under way.
     Syncing,
     /// Has its partitions.
     Stable,
-    /// LeaveGroup is under way.
+    /// `LeaveGroup` is under way.
     Leaving,
     /// Has left or failed; nothing follows.
     Ended,
@@ -211,8 +211,8 @@ impl Membership {
         matches!(self.state, State::Ended)
     }
 
-    /// Whether the coordinator may accept commits of this generation: not between the answers to JoinGroup and
-    /// SyncGroup.
+    /// Whether the coordinator may accept commits of this generation: not between the answers to `JoinGroup` and
+    /// `SyncGroup`.
     pub(crate) fn may_commit(&self) -> bool {
         self.generation != NO_GENERATION
             && matches!(self.state, State::Stable | State::Revoking { .. } | State::Joining)
