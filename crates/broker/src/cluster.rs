@@ -49,7 +49,9 @@ impl Cluster {
         let Started { shared, ports, handle, end } = started;
         let serving = Mutex::new(ports.iter().map(|_| None).collect());
         let cluster = Self { shared, ports, handle, serving, end: Some(end), thread: Some(thread) };
-        cluster.nodes().into_iter().try_for_each(|node| cluster.start(node))?;
+        // Leaders are chosen when all are there, so that they are spread as they were placed.
+        cluster.nodes().into_iter().try_for_each(|node| cluster.begin(node))?;
+        cluster.shared.elect_all();
         Ok(cluster)
     }
 
@@ -122,6 +124,12 @@ impl Cluster {
     /// Starts a node that was stopped or killed; nothing when it runs. It takes part in its partitions again, and
     /// leads those that had no leader.
     pub fn start(&self, node: i32) -> Result<(), Error> {
+        self.begin(node)?;
+        self.shared.elect_all();
+        Ok(())
+    }
+
+    fn begin(&self, node: i32) -> Result<(), Error> {
         let at = self.position(node)?;
         let mut serving = lock(&self.serving);
         if self.shared.nodes[at].is_live() {
@@ -145,7 +153,6 @@ impl Cluster {
             let _ = ended.send(());
         });
         serving[at] = Some(hear);
-        self.shared.elect_all();
         Ok(())
     }
 
@@ -180,6 +187,13 @@ impl Cluster {
         }
         for (serving, node) in lock(&self.serving).iter_mut().zip(&self.shared.nodes) {
             await_end(serving.take(), node.id);
+        }
+        for topic in self.shared.topics.all() {
+            for partition in topic.partitions().iter() {
+                if let Err(error) = partition.lock().log.sync() {
+                    warn!(topic = &*topic.name, partition = partition.index, %error, "sync failed");
+                }
+            }
         }
         if let Some(end) = self.end.take() {
             let _ = end.send(());

@@ -1,7 +1,7 @@
 //! The thread on which the cluster runs.
 
 use std::{
-    io,
+    fs, io,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -14,7 +14,7 @@ use crate::{
     Error,
     config::BrokerConfig,
     net::Port,
-    state::{NodeInfo, Shared},
+    state::{NodeInfo, Shared, snapshot::Snapshot},
 };
 
 /// What is to be started, checked.
@@ -82,7 +82,19 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
         nodes.push(NodeInfo::new(id, port.address(), rack));
         ports.push(port);
     }
-    let shared = Shared::new(new_cluster_id(), plan.data_dir, plan.config, nodes);
+    let former = match &plan.data_dir {
+        Some(dir) => {
+            fs::create_dir_all(dir).map_err(Error::io(format!("cannot make {}", dir.display())))?;
+            let what = format!("cannot read the metadata in {}", dir.display());
+            Snapshot::load(dir).map_err(Error::io(what))?
+        }
+        None => None,
+    };
+    let cluster_id = former.as_ref().map_or_else(new_cluster_id, |it| it.cluster_id.clone());
+    let shared = Shared::new(cluster_id, plan.data_dir, plan.config, nodes);
+    if let Some(former) = former {
+        shared.restore(former).map_err(Error::io("cannot open the topics of the data folder"))?;
+    }
     Ok(Started { shared: Arc::new(shared), ports, handle, end })
 }
 

@@ -90,7 +90,8 @@ pub(super) fn create(
 
 fn add(shared: &Shared, new: NewTopic) -> Result<std::sync::Arc<Topic>, Refused> {
     let name = new.name.clone();
-    match shared.topics.create(new, &|id| shared.is_live(id)) {
+    let created = shared.topics.create(new, &|id| shared.is_live(id));
+    match created.and_then(|topic| shared.save().map(|()| topic)) {
         Ok(Some(topic)) => Ok(topic),
         Ok(None) => Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("topic {name} already exists"))),
         Err(error) => {

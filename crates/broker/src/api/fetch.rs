@@ -229,17 +229,7 @@ fn read(
 }
 
 fn check(node: &Node, state: &PartitionState, asked: &FetchPartition) -> Result<(), ErrorCode> {
-    let leadership = &state.leadership;
-    // A leader that waits in a fetch is told in its turn when it is none any more.
-    if asked.current_leader_epoch >= 0 && asked.current_leader_epoch < leadership.epoch {
-        return Err(ErrorCode::FENCED_LEADER_EPOCH);
-    }
-    if asked.current_leader_epoch > leadership.epoch {
-        return Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
-    }
-    if leadership.leader != Some(node.id()) {
-        return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    }
+    state.check_leader(node.id(), asked.current_leader_epoch)?;
     if asked.fetch_offset < state.log.start() || asked.fetch_offset > state.log.end() {
         return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
     }

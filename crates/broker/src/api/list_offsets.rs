@@ -100,15 +100,7 @@ fn list(
     let partition = topic.and_then(|it| it.partition(asked.partition_index));
     let partition = partition.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let mut state = partition.lock();
-    if asked.current_leader_epoch >= 0 && asked.current_leader_epoch < state.leadership.epoch {
-        return Err(ErrorCode::FENCED_LEADER_EPOCH);
-    }
-    if asked.current_leader_epoch > state.leadership.epoch {
-        return Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
-    }
-    if state.leadership.leader != Some(node.id()) {
-        return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    }
+    state.check_leader(node.id(), asked.current_leader_epoch)?;
     let place = |state: &PartitionState, offset: i64, timestamp: i64| Place {
         offset,
         timestamp,

@@ -6,11 +6,16 @@
 //! - takes locks for as long as it looks, never across an await.
 
 mod api_versions;
+mod create_partitions;
 mod create_topics;
+mod delete_records;
+mod delete_topics;
 mod fetch;
 mod hints;
+mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod offset_for_leader_epoch;
 mod produce;
 
 use std::{future::Future, net::SocketAddr, ops::RangeInclusive};
@@ -96,6 +101,11 @@ apis! {
     Metadata metadata::MetadataRequest 0..=13;
     ApiVersions api_versions::ApiVersionsRequest 0..=4;
     CreateTopics create_topics::CreateTopicsRequest 0..=7;
+    DeleteTopics delete_topics::DeleteTopicsRequest 0..=6;
+    DeleteRecords delete_records::DeleteRecordsRequest 0..=2;
+    InitProducerId init_producer_id::InitProducerIdRequest 0..=6;
+    OffsetForLeaderEpoch offset_for_leader_epoch::OffsetForLeaderEpochRequest 0..=4;
+    CreatePartitions create_partitions::CreatePartitionsRequest 0..=3;
 }
 
 /// The versions of `api` that the node admits to, caps included; empty when it does not speak it.

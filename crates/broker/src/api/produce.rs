@@ -105,6 +105,9 @@ fn append(
         Err(refusal) => return refused(index, refusal),
     };
     let mut state = partition.lock();
+    if state.deleted {
+        return failed(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
     if state.leadership.leader != Some(node.id()) {
         return not_leader(node, ctx, index, &state.leadership, moved);
     }

@@ -44,6 +44,8 @@ impl Cluster {
             }
         }
         state.lead_by(Some(node));
+        drop(state);
+        self.shared.save_or_warn();
         Ok(())
     }
 
@@ -62,6 +64,7 @@ impl Cluster {
         let partition = self.partition(topic, partition)?;
         partition.lock().held_leaderless = false;
         partition.reelect(&|id| self.shared.is_live(id));
+        self.shared.save_or_warn();
         Ok(())
     }
 

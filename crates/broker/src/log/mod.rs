@@ -11,10 +11,7 @@ mod producers;
 mod segment;
 pub(crate) mod validate;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::PathBuf};
 
 use bytes::Bytes;
 use roka_protocol::records::{Batch, Decompressor};
@@ -284,12 +281,13 @@ impl Log {
         self.segments.iter().try_for_each(Segment::sync)
     }
 
-    /// Removes the log's files.
-    pub(crate) fn delete(self) -> io::Result<()> {
-        for segment in self.segments {
+    /// Removes everything, files too. The log is not to be used after it.
+    pub(crate) fn delete(&mut self) -> io::Result<()> {
+        let empty = Segment::create(self.end(), None)?;
+        for segment in std::mem::replace(&mut self.segments, vec![empty]) {
             segment.delete()?;
         }
-        self.dir.map_or(Ok(()), |dir: PathBuf| fs::remove_dir_all::<&Path>(&dir))
+        self.dir.take().map_or(Ok(()), fs::remove_dir_all)
     }
 }
 

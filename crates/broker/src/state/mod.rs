@@ -3,9 +3,11 @@
 mod nodes;
 mod partition;
 pub(crate) mod placement;
+pub(crate) mod snapshot;
 mod topics;
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -16,6 +18,7 @@ use std::{
 
 pub(crate) use nodes::{Mode, NodeInfo};
 pub(crate) use partition::{Leadership, Partition, PartitionState};
+use snapshot::Snapshot;
 pub(crate) use topics::{NewTopic, Topic, Topics};
 
 use crate::{caps::Caps, config::BrokerConfig, faults::Faults};
@@ -32,8 +35,19 @@ pub(crate) struct Shared {
     pub(crate) caps: Caps,
     /// Whether Produce and Fetch name the new leader in their errors (KIP-951).
     pub(crate) leader_hints: AtomicBool,
-    next_producer_id: AtomicI64,
+    producer_ids: ProducerIds,
+    /// Held while the metadata file is written, so that the newest state is the last one written.
+    saving: Mutex<()>,
 }
+
+/// Producer ids are given out in blocks, so that not each costs a write of the metadata.
+#[derive(Debug, Default)]
+struct ProducerIds {
+    next: AtomicI64,
+    reserved: AtomicI64,
+}
+
+const PRODUCER_ID_BLOCK: i64 = 1000;
 
 impl Shared {
     pub(crate) fn new(
@@ -51,7 +65,32 @@ impl Shared {
             faults: Faults::default(),
             caps: Caps::default(),
             leader_hints: AtomicBool::new(true),
-            next_producer_id: AtomicI64::new(0),
+            producer_ids: ProducerIds::default(),
+            saving: Mutex::new(()),
+        }
+    }
+
+    /// Takes over what a former process left: its topics with their logs.
+    pub(crate) fn restore(&self, snapshot: Snapshot) -> io::Result<()> {
+        self.producer_ids.next.store(snapshot.producer_ids_from, Ordering::Relaxed);
+        self.producer_ids.reserved.store(snapshot.producer_ids_from, Ordering::Relaxed);
+        snapshot.topics.into_iter().try_for_each(|it| self.topics.restore(&self.config, it))
+    }
+
+    /// Writes the metadata, when the cluster has a folder. To be called after every change of topics, settings,
+    /// leaders and log starts, without any lock.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let Some(dir) = &self.data_dir else { return Ok(()) };
+        let _saving = lock(&self.saving);
+        let topics = self.topics.all().iter().map(|it| it.snapshot()).collect();
+        let reserved = self.producer_ids.reserved.load(Ordering::Relaxed);
+        Snapshot::new(self.cluster_id.clone(), reserved, topics).save(dir)
+    }
+
+    /// As [`save`](Self::save), where nobody can be told that it failed.
+    pub(crate) fn save_or_warn(&self) {
+        if let Err(error) = self.save() {
+            tracing::error!(%error, "the cluster's metadata cannot be written");
         }
     }
 
@@ -75,7 +114,12 @@ impl Shared {
 
     /// A producer id that nobody had before.
     pub(crate) fn new_producer_id(&self) -> i64 {
-        self.next_producer_id.fetch_add(1, Ordering::Relaxed)
+        let id = self.producer_ids.next.fetch_add(1, Ordering::Relaxed);
+        if id >= self.producer_ids.reserved.load(Ordering::Relaxed) {
+            self.producer_ids.reserved.store(id + PRODUCER_ID_BLOCK, Ordering::Relaxed);
+            self.save_or_warn();
+        }
+        id
     }
 
     /// Elects leaders where the present one is not live, after nodes came or went.
@@ -85,6 +129,7 @@ impl Shared {
                 partition.reelect(&|id| self.is_live(id));
             }
         }
+        self.save_or_warn();
     }
 }
 

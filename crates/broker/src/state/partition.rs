@@ -4,9 +4,12 @@
 //! - The leader is always a replica that lives, or nobody. The leader epoch grows with every change of leader.
 //! - The lock is never held across an await; who waits for records is told by `Notify`.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
-use roka_protocol::Uuid;
+use roka_protocol::{ErrorCode, Uuid};
 use tokio::sync::Notify;
 
 use super::lock;
@@ -30,6 +33,8 @@ pub(crate) struct PartitionState {
     pub(crate) log: Log,
     /// Set while a test holds the partition without leader: elections leave it alone.
     pub(crate) held_leaderless: bool,
+    /// The topic was deleted: whoever still holds the partition answers that it is unknown.
+    pub(crate) deleted: bool,
     waiting: Vec<Arc<Notify>>,
 }
 
@@ -50,7 +55,13 @@ impl Partition {
         leadership: Leadership,
         log: Log,
     ) -> Self {
-        let state = PartitionState { leadership, log, held_leaderless: false, waiting: Vec::new() };
+        let state = PartitionState {
+            leadership,
+            log,
+            held_leaderless: false,
+            deleted: false,
+            waiting: Vec::new(),
+        };
         Self { topic, topic_id, index, state: Mutex::new(state) }
     }
 
@@ -66,6 +77,9 @@ impl Partition {
     /// all replicas (they share the log, so none is behind).
     pub(crate) fn reelect(&self, is_live: &dyn Fn(i32) -> bool) {
         let mut state = self.lock();
+        if state.deleted {
+            return;
+        }
         let now = &state.leadership;
         let live: Vec<i32> = now.replicas.iter().copied().filter(|&id| is_live(id)).collect();
         // As in Kafka, the last in-sync replica stays in the ISR when it goes.
@@ -93,6 +107,25 @@ impl Partition {
 }
 
 impl PartitionState {
+    /// What every request that only a leader may answer checks: the partition is there, the client's epoch (-1:
+    /// it gives none) is the present one, and `node` leads.
+    pub(crate) fn check_leader(&self, node: i32, epoch: i32) -> Result<(), ErrorCode> {
+        if self.deleted {
+            return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        }
+        if epoch >= 0 && epoch < self.leadership.epoch {
+            return Err(ErrorCode::FENCED_LEADER_EPOCH);
+        }
+        if epoch > self.leadership.epoch {
+            return Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
+        }
+        if self.leadership.leader == Some(node) {
+            Ok(())
+        } else {
+            Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+        }
+    }
+
     /// Changes the leader, with a new epoch if it is another one.
     pub(crate) fn lead_by(&mut self, leader: Option<i32>) {
         if self.leadership.leader != leader {
@@ -100,6 +133,14 @@ impl PartitionState {
             self.leadership.epoch += 1;
             self.wake();
         }
+    }
+
+    /// The partition is gone, with its records.
+    pub(crate) fn delete(&mut self) -> io::Result<()> {
+        self.deleted = true;
+        self.leadership.leader = None;
+        self.wake();
+        self.log.delete()
     }
 
     /// Wakes everyone who waits for this partition.

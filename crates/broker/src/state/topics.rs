@@ -13,8 +13,15 @@ use std::{
 use foldhash::HashMap;
 use roka_protocol::Uuid;
 
-use super::{Leadership, Partition, read, write};
-use crate::{config::TopicConfig, log::Log};
+use super::{
+    Leadership, Partition, now_ms, read,
+    snapshot::{PartitionSnapshot, TopicSnapshot},
+    write,
+};
+use crate::{
+    config::{BrokerConfig, TopicConfig},
+    log::Log,
+};
 
 /// One topic.
 #[derive(Debug)]
@@ -32,6 +39,24 @@ impl Topic {
 
     pub(crate) fn set_config(&self, config: TopicConfig) {
         *write(&self.config) = Arc::new(config);
+    }
+
+    pub(crate) fn snapshot(&self) -> TopicSnapshot {
+        let partition = |partition: &Arc<Partition>| {
+            let state = partition.lock();
+            PartitionSnapshot {
+                replicas: state.leadership.replicas.clone(),
+                leader: state.leadership.leader,
+                epoch: state.leadership.epoch,
+                log_start: state.log.start(),
+            }
+        };
+        TopicSnapshot {
+            name: self.name.to_string(),
+            id: hex(self.id),
+            config: self.config().overrides.clone(),
+            partitions: self.partitions().iter().map(partition).collect(),
+        }
     }
 
     pub(crate) fn partitions(&self) -> Arc<[Arc<Partition>]> {
@@ -141,6 +166,43 @@ impl Topics {
         Ok(())
     }
 
+    /// Adds a topic as a former process left it, with its logs. No node lives yet: leaders are elected as they
+    /// start, with a new epoch each.
+    pub(crate) fn restore(&self, broker: &BrokerConfig, from: TopicSnapshot) -> io::Result<()> {
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+        let id = u128::from_str_radix(&from.id, 16)
+            .map_err(|_| invalid(format!("topic {}: id {} is no id", from.name, from.id)))?;
+        let config = TopicConfig::new(broker, from.config)
+            .map_err(|error| invalid(format!("topic {}: {error}", from.name)))?;
+        let topic = Topic {
+            name: from.name.into(),
+            id: Uuid(id.to_be_bytes()),
+            config: RwLock::new(Arc::new(config)),
+            partitions: RwLock::new(Arc::new([])),
+        };
+        let mut partitions = Vec::new();
+        for (partition, index) in from.partitions.into_iter().zip(0..) {
+            let log = match self.log_dir(&topic, index) {
+                Some(dir) => Log::open(dir, partition.log_start, now_ms())?,
+                None => Log::create(None)?,
+            };
+            let leadership = Leadership {
+                leader: None,
+                epoch: partition.epoch,
+                isr: partition.leader.into_iter().collect(),
+                replicas: partition.replicas,
+            };
+            let partition = Partition::new(topic.name.clone(), topic.id, index, leadership, log);
+            partitions.push(Arc::new(partition));
+        }
+        *write(&topic.partitions) = partitions.into();
+        let topic = Arc::new(topic);
+        let mut table = write(&self.table);
+        table.by_id.insert(topic.id, topic.clone());
+        table.by_name.insert(topic.name.clone(), topic);
+        Ok(())
+    }
+
     /// Topic names may hold any letters of Kafka's but no separators, and an id tells a topic from a former one
     /// of the same name.
     fn log_dir(&self, topic: &Topic, index: i32) -> Option<PathBuf> {
@@ -148,11 +210,17 @@ impl Topics {
         self.data_dir.as_ref().map(|dir| dir.join("logs").join(folder))
     }
 
-    /// Takes a topic out. Its logs go with the last reference to them.
-    pub(crate) fn remove(&self, topic: &Topic) -> bool {
-        let mut table = write(&self.table);
-        table.by_id.remove(&topic.id);
-        table.by_name.remove(&topic.name).is_some()
+    /// Takes a topic out and deletes its records; who waits for them is told. `false` when somebody else did.
+    pub(crate) fn remove(&self, topic: &Topic) -> io::Result<bool> {
+        {
+            let mut table = write(&self.table);
+            if table.by_id.remove(&topic.id).is_none() {
+                return Ok(false);
+            }
+            table.by_name.remove(&topic.name);
+        }
+        topic.partitions().iter().try_for_each(|it| it.lock().delete())?;
+        Ok(true)
     }
 }
 
