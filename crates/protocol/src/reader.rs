@@ -53,6 +53,10 @@ impl Reader {
     /// The length of a string; `None` is null.
     pub fn short_length(&mut self) -> Result<Option<usize>, Error> {
         let n = if self.flexible { self.compact()? } else { i64::from(i16::read(self)?) };
+        // Java refuses longer strings in the compact encoding too.
+        if n > i64::from(i16::MAX) {
+            return Err(Fault::Length(n).into());
+        }
         self.checked(n)
     }
 

@@ -140,9 +140,10 @@ impl<T: Wire> Wire for Option<Vec<T>> {
 
     fn read(r: &mut Reader) -> Result<Self, Error> {
         let Some(n) = r.length()? else { return Ok(None) };
-        // The count is foreign: no more room at first than the message's own size, then room for
-        // what was really read.
-        let mut items = Vec::with_capacity(n.min(r.buf.len() / size_of::<T>().max(1)));
+        // The count is foreign: no more room at first than the message's own size (or one item),
+        // then room for what was really read.
+        let room = (r.buf.len() / size_of::<T>().max(1)).max(1);
+        let mut items = Vec::with_capacity(n.min(room));
         for _ in 0..n {
             items.push(T::read(r)?);
         }
