@@ -3,12 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use roka_protocol::{Request, Route};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
+use crate::connection::Lane;
+use crate::coordinator::CoordinatorKind;
 use crate::core::Core;
+use crate::outcome::Outcome;
+use crate::router::Target;
 use crate::transport::{TcpTransport, Transport};
-use crate::{Config, Counters, Error, Metadata};
+use crate::{Config, Counters, Error, Metadata, NodeId};
 
 /// A client of one cluster. Cheap to clone; all clones share connections, metadata and the I/O thread.
 ///
@@ -100,6 +105,88 @@ impl Client {
                     after: patience,
                     last: None,
                 })
+            })
+            .await
+    }
+
+    /// Sends one request to whoever must answer it, any broker or the controller, and finds them again when
+    /// they moved. Gives the response as it is: error codes that repeating cannot cure are for the caller.
+    ///
+    /// Requests that go to a coordinator or leader need its key: [`call_group`](Self::call_group),
+    /// [`call_transaction`](Self::call_transaction), [`call_leader`](Self::call_leader). A request type
+    /// that needs one does not compile here.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), roka_client::Error> {
+    /// use roka_client::protocol::messages::list_groups::ListGroupsRequest;
+    /// let client = roka_client::Client::new(roka_client::Config::new("localhost:9092"))?;
+    /// let groups = client.call(ListGroupsRequest::default()).await?.groups;
+    /// # Ok(()) }
+    /// ```
+    pub async fn call<R>(&self, request: R) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        let target = const {
+            match R::ROUTE {
+                Route::Any => Target::Any,
+                Route::Controller => Target::Controller,
+                _ => panic!("this request needs a key: call_group, call_transaction, call_leader"),
+            }
+        };
+        self.route(target, request).await
+    }
+
+    /// As [`call`](Self::call), to that broker.
+    pub async fn call_node<R>(&self, node: NodeId, request: R) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        self.route(Target::Node(node), request).await
+    }
+
+    /// As [`call`](Self::call), to the coordinator of the consumer group.
+    pub async fn call_group<R>(&self, group: &str, request: R) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        self.route(Target::group(group), request).await
+    }
+
+    /// As [`call`](Self::call), to the coordinator of the transactional id.
+    pub async fn call_transaction<R>(&self, id: &str, request: R) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        let target = Target::Coordinator(CoordinatorKind::Transaction, id.into());
+        self.route(target, request).await
+    }
+
+    /// As [`call`](Self::call), to the leader of the partition.
+    pub async fn call_leader<R>(
+        &self,
+        topic: &str,
+        partition: i32,
+        request: R,
+    ) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        self.core().track_topics(&[topic]);
+        let response = self.route(Target::Leader(topic.into(), partition), request).await;
+        self.core().untrack_topics(&[topic]);
+        response
+    }
+
+    async fn route<R>(&self, target: Target, request: R) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        let core = self.core().clone();
+        self.core()
+            .run(async move {
+                let deadline = core.api_deadline();
+                core.route(target, Lane::General, deadline, |_| request.clone()).await
             })
             .await
     }
