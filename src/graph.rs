@@ -6,6 +6,7 @@
 
 mod callback;
 mod edges;
+mod misuse;
 mod options;
 mod validate;
 

@@ -54,5 +54,5 @@ pub use hasher::Hasher;
 pub use key::Key;
 pub use record::{Header, HeaderValue};
 pub use store::{MemoryStore, SledStore, Slice, Store, Writes};
-//pub use tester::Tester;
+pub use tester::{Emitted, Tester};
 pub use topic::{Group, Stateless, Stored, Stream, Table};

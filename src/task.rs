@@ -270,7 +270,7 @@ fn conclude<K: Key, V: 'static>(
     retries: u32,
     result: Result<(), Failure>,
 ) -> Outcome {
-    let Err((stage, source)) = result else { return Outcome::Apply };
+    let Err((failed, source)) = result else { return Outcome::Apply };
     state.reset();
     let error = RecordError {
         group: graph.group.name.to_string(),
@@ -278,10 +278,10 @@ fn conclude<K: Key, V: 'static>(
         partition: record.partition,
         offset: record.offset,
         key: String::from_utf8_lossy(record.key_bytes()).chars().take(64).collect(),
-        stage,
+        stage: failed,
         source,
     };
-    if stage == Stage::Panic {
+    if failed == Stage::Panic {
         return Outcome::Fail(error);
     }
     let mut policy = &input.options.on_error;

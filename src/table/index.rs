@@ -70,8 +70,8 @@ impl Index {
             if entry.place == EMPTY {
                 break;
             }
-            let home = entry.hash as usize & mask;
-            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
+            let first = entry.hash as usize & mask;
+            if (at.wrapping_sub(first) & mask) >= (at.wrapping_sub(hole) & mask) {
                 self.entries[hole] = entry;
                 hole = at;
             }
