@@ -2,6 +2,8 @@
 //!
 //! A file of its own with one test: the counter is the process's allocator.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without, it may panic for")]
+
 use std::alloc::System;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -71,9 +73,25 @@ impl Measure {
                 self.decode::<M>(&bytes.into(), version);
             }
         }
-        let mut claims = vec![0xfe, 0x3f];
-        claims.resize(10_000, 1);
-        self.decode::<M>(&claims.into(), version);
+        let mut many = vec![0xfe, 0x3f];
+        many.resize(10_000, 1);
+        self.decode::<M>(&many.into(), version);
+        self.claims::<M>(version);
+    }
+}
+
+impl Measure {
+    /// Wherever a count may be, one of 8,000 items, with as many bytes behind it that are none.
+    fn claims<M: Message>(&mut self, version: i16) {
+        let value = M::sample(&mut Sampler::new(1, version));
+        let bytes = value.encode(version).unwrap();
+        let claim: &[u8] = if version >= M::FLEXIBLE { &[0xc0, 0x3e] } else { &[0, 0, 0x1f, 0x40] };
+        for at in 0..bytes.len().min(200) {
+            let mut spoiled = bytes[..at].to_vec();
+            spoiled.extend(claim);
+            spoiled.resize(at + 8100, 0xff);
+            self.decode::<M>(&spoiled.into(), version);
+        }
     }
 }
 

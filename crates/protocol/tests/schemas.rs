@@ -3,6 +3,8 @@
 //! `ROKA_KAFKA_SCHEMAS` names two folders, those of the newest 4.x and of 3.9; `.ci/schemas` fetches
 //! them and prints the value. Without it this test says that it did not run.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without, it may panic for")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
