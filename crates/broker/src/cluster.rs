@@ -145,6 +145,7 @@ impl Cluster {
                 source,
             })?
         };
+        lock(&self.shared.nodes[at].sessions).clear();
         self.shared.nodes[at].set_mode(Mode::Running);
         let (ended, hear) = mpsc::channel();
         let served = Node::new(self.shared.clone(), at);

@@ -18,6 +18,8 @@ mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
 
+pub(crate) use fetch::session::Sessions;
+
 use std::{future::Future, net::SocketAddr, ops::RangeInclusive};
 
 use bytes::Bytes;

@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::lock;
+use crate::api::Sessions;
 
 /// Keys beyond this are counted together.
 const KEYS: usize = 128;
@@ -36,6 +37,7 @@ pub(crate) struct NodeInfo {
     mode: watch::Sender<Mode>,
     /// Changes when every open connection has to end.
     severed: watch::Sender<u64>,
+    pub(crate) sessions: Mutex<Sessions>,
     requests: Vec<AtomicU64>,
     connects: AtomicU64,
 }
@@ -48,6 +50,7 @@ impl NodeInfo {
             address: Mutex::new(address),
             mode: watch::Sender::new(Mode::Stopped),
             severed: watch::Sender::new(0),
+            sessions: Mutex::default(),
             requests: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),
             connects: AtomicU64::new(0),
         }
