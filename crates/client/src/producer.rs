@@ -1,4 +1,4 @@
 //! The producer.
 
 #[allow(dead_code, reason = "the sender comes with the core")]
-mod lane;
+mod sequencer;

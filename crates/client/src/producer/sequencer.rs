@@ -40,14 +40,14 @@ pub(crate) struct Token {
     attempt: u32,
 }
 
-/// What the lane can send now.
+/// What the sequencer can send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing: too much in flight, or an answer or a new identity is awaited.
     Nothing,
-    /// A batch that was sent before: [`Lane::dispatch`] it.
+    /// A batch that was sent before: [`Sequencer::dispatch`] it.
     Again,
-    /// A new batch, if there is one: [`Lane::admit`] it, then dispatch it.
+    /// A new batch, if there is one: [`Sequencer::admit`] it, then dispatch it.
     Fresh,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum Reaction<B> {
     Retry,
     /// It waits behind an older batch, or was overtaken by news: nothing to back off for.
     Follow,
-    /// It will be sent again under a new identity: see [`Lane::wanted`].
+    /// It will be sent again under a new identity: see [`Sequencer::wanted`].
     Renumber,
     /// It was given up. The caller reports it.
     Dropped(B),
@@ -81,7 +81,7 @@ pub(crate) enum Reaction<B> {
     Gone,
 }
 
-/// A new identity that a lane waits for.
+/// A new identity that a sequencer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Renewal {
     /// The next epoch of the same id.
@@ -110,7 +110,7 @@ struct Entry<B> {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Lane<B> {
+pub(crate) struct Sequencer<B> {
     limit: usize,
     identity: Option<Identity>,
     next_sequence: i32,
@@ -127,8 +127,8 @@ pub(crate) struct Lane<B> {
     renewals: u32,
 }
 
-impl<B> Lane<B> {
-    /// A lane with at most `limit` unanswered batches. Without an identity it is not idempotent and the limit is 1.
+impl<B> Sequencer<B> {
+    /// A sequencer with at most `limit` unanswered batches. Without an identity it is not idempotent and the limit is 1.
     pub(crate) fn new(limit: usize, identity: Option<Identity>) -> Self {
         Self {
             limit: if identity.is_some() { limit.clamp(1, 5) } else { 1 },
@@ -184,7 +184,7 @@ impl<B> Lane<B> {
         self.entries.front().is_none_or(|oldest| ordinal - oldest.ordinal < self.limit as u64)
     }
 
-    /// The batch that [`Lane::dispatch`] would send now.
+    /// The batch that [`Sequencer::dispatch`] would send now.
     pub(crate) fn peek(&self) -> Option<&B> {
         self.entries.iter().find(|entry| entry.at.is_none()).and_then(|entry| entry.batch.as_ref())
     }
@@ -388,7 +388,7 @@ impl<B> Lane<B> {
         self.entries.iter().find_map(|entry| entry.batch.as_ref())
     }
 
-    /// The identity that the lane needs now to go on; only once nothing is in flight.
+    /// The identity that the sequencer needs now to go on; only once nothing is in flight.
     pub(crate) fn wanted(&self) -> Option<Renewal> {
         self.wanted.filter(|_| self.in_flight() == 0)
     }
@@ -398,7 +398,7 @@ impl<B> Lane<B> {
         self.identity
     }
 
-    /// Goes on under `identity` from sequence 0. Nothing may be in flight: see [`Lane::wanted`].
+    /// Goes on under `identity` from sequence 0. Nothing may be in flight: see [`Sequencer::wanted`].
     pub(crate) fn renew(&mut self, identity: Identity) {
         debug_assert_eq!(self.in_flight(), 0, "a renumbered batch must not be in flight");
         self.identity = Some(identity);

@@ -1,4 +1,4 @@
-//! The lane against a broker and a network that misbehave: no duplicate, no gap, no disorder.
+//! The sequencer against a broker and a network that misbehave: no duplicate, no gap, no disorder.
 //!
 //! The broker is a naive model of Kafka's producer state (last five batches, sequence and epoch checks) on one log that
 //! both nodes share; only one of them leads. Requests queue up per connection; connections break before or after the
@@ -85,7 +85,7 @@ impl Broker {
 }
 
 struct World {
-    lane: Lane<(u32, i32)>,
+    sequencer: Sequencer<(u32, i32)>,
     epoch: i16,
     broker: Broker,
     queues: [VecDeque<Sent>; 2],
@@ -99,10 +99,10 @@ struct World {
 impl World {
     fn new(limit: usize, trusting: bool, first_sequence: i32) -> Self {
         let identity = Identity { id: 7, epoch: 0 };
-        let mut lane = Lane::new(limit, Some(identity));
-        lane.next_sequence = if trusting { first_sequence } else { 0 };
+        let mut sequencer = Sequencer::new(limit, Some(identity));
+        sequencer.next_sequence = if trusting { first_sequence } else { 0 };
         Self {
-            lane,
+            sequencer,
             epoch: 0,
             broker: Broker { trusting, ..Broker::default() },
             queues: Default::default(),
@@ -115,21 +115,21 @@ impl World {
     }
 
     fn send(&mut self) {
-        if self.lane.wanted().is_some() {
+        if self.sequencer.wanted().is_some() {
             self.epoch += 1;
-            self.lane.renew(Identity { id: 7, epoch: self.epoch });
+            self.sequencer.renew(Identity { id: 7, epoch: self.epoch });
         }
         loop {
-            match self.lane.next() {
+            match self.sequencer.next() {
                 Next::Nothing => return,
                 Next::Again => {}
                 Next::Fresh => {
                     let count = 1 + (self.made % 3) as i32;
-                    self.lane.admit((self.made, count), count);
+                    self.sequencer.admit((self.made, count), count);
                     self.made += count as u32;
                 }
             }
-            let (token, batch, stamp) = self.lane.dispatch(self.known_leader).unwrap();
+            let (token, batch, stamp) = self.sequencer.dispatch(self.known_leader).unwrap();
             let sent = Sent { token, batch: *batch, stamp: stamp.unwrap() };
             self.queues[self.known_leader as usize].push_back(sent);
         }
@@ -146,12 +146,12 @@ impl World {
     fn answered(&mut self, sent: &Sent, result: Result<(), Failure>) {
         match result {
             Ok(()) => {
-                if let Some((first, count)) = self.lane.acked(sent.token) {
+                if let Some((first, count)) = self.sequencer.acked(sent.token) {
                     self.acked.extend((0..count as u32).map(|i| first + i));
                 }
             }
             Err(failure) => {
-                if let Reaction::Dropped((first, count)) = self.lane.failed(sent.token, failure) {
+                if let Reaction::Dropped((first, count)) = self.sequencer.failed(sent.token, failure) {
                     self.given_up.extend((0..count as u32).map(|i| first + i));
                 }
             }
@@ -188,18 +188,18 @@ impl World {
             Step::Move => self.leader = 1 - self.leader,
             Step::Learn => {
                 self.known_leader = self.leader;
-                self.lane.moved(self.leader);
+                self.sequencer.moved(self.leader);
             }
             Step::GiveUp => {
-                if let Some(&oldest) = self.lane.oldest() {
-                    for ((first, count), _) in self.lane.give_up(|b| *b == oldest) {
+                if let Some(&oldest) = self.sequencer.oldest() {
+                    for ((first, count), _) in self.sequencer.give_up(|b| *b == oldest) {
                         self.given_up.extend((0..count as u32).map(|i| first + i));
                     }
                 }
             }
             Step::Forget => {
                 if !self.broker.trusting
-                    && self.lane.is_empty()
+                    && self.sequencer.is_empty()
                     && self.queues.iter().all(VecDeque::is_empty)
                 {
                     self.broker.state = None;
@@ -216,15 +216,15 @@ impl World {
                     self.step(&Step::Serve(node));
                 }
             }
-            if self.lane.is_empty() && self.lane.wanted().is_none() {
+            if self.sequencer.is_empty() && self.sequencer.wanted().is_none() {
                 break;
             }
             self.step(&Step::Learn);
-            if self.lane.next() != Next::Fresh {
+            if self.sequencer.next() != Next::Fresh {
                 self.send();
             }
         }
-        assert!(self.lane.is_empty(), "it does not come to rest: {:?}", self.lane);
+        assert!(self.sequencer.is_empty(), "it does not come to rest: {:?}", self.sequencer);
         let log = &self.broker.log;
         assert!(log.windows(2).all(|w| w[0] < w[1]), "disorder or duplicate in {log:?}");
         let log: HashSet<_> = log.iter().copied().collect();
