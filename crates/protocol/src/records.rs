@@ -40,7 +40,7 @@ pub use error::RecordError;
 pub use header::{BatchHeader, HEADER_SIZE, TimestampType};
 pub use iter::RecordIter;
 pub use message_set::{MessageFormat, MessageSetBuilder};
-pub use patch::{patch_base_offset, patch_leader_epoch, patch_max_timestamp};
+pub use patch::{patch_base_offset, patch_leader_epoch, patch_max_timestamp, patch_producer};
 pub use produced::RecordsSummary;
 pub use rebuild::RebuildBatch;
 pub use record::{Header, Headers, Record};

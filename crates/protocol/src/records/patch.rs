@@ -5,7 +5,7 @@
 
 use super::crc::{crc32, crc32c};
 use super::header::{at, attribute};
-use super::{BatchHeader, RecordError, TimestampType};
+use super::{BatchHeader, ProducerFields, RecordError, TimestampType};
 
 /// Sets the base offset. Of a compressed v0/v1 message it is the offset of its *last* record.
 pub fn patch_base_offset(batch: &mut [u8], base_offset: i64) -> Result<(), RecordError> {
@@ -62,4 +62,26 @@ fn whole(batch: &[u8]) -> Result<BatchHeader, RecordError> {
 
 fn put(batch: &mut [u8], at: usize, bytes: &[u8]) {
     batch[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// Sets producer, epoch, sequence and the transactional flag of a v2 batch, and the checksum after them: what an
+/// idempotent producer does when a batch, compressed early, is sent at last or gets another sequence.
+pub fn patch_producer(batch: &mut [u8], producer: ProducerFields) -> Result<(), RecordError> {
+    let header = whole(batch)?;
+    if header.magic != 2 {
+        return Err(RecordError::Unsupported {
+            magic: header.magic,
+            what: "a producer id",
+            since: "0.11",
+        });
+    }
+    let flag = if producer.transactional { attribute::TRANSACTIONAL } else { 0 };
+    let attributes = header.attributes & !attribute::TRANSACTIONAL | flag;
+    put(batch, at::ATTRIBUTES, &attributes.to_be_bytes());
+    put(batch, at::PRODUCER_ID, &producer.id.to_be_bytes());
+    put(batch, at::PRODUCER_EPOCH, &producer.epoch.to_be_bytes());
+    put(batch, at::BASE_SEQUENCE, &producer.base_sequence.to_be_bytes());
+    let crc = crc32c(&batch[at::ATTRIBUTES..header.size]);
+    put(batch, at::CRC, &crc.to_be_bytes());
+    Ok(())
 }

@@ -19,7 +19,12 @@ fn sequencer() -> Sequencer<&'static str> {
 }
 
 /// Admits and sends a new batch.
-fn fresh(sequencer: &mut Sequencer<&'static str>, batch: &'static str, count: i32, node: i32) -> Token {
+fn fresh(
+    sequencer: &mut Sequencer<&'static str>,
+    batch: &'static str,
+    count: i32,
+    node: i32,
+) -> Token {
     assert_eq!(sequencer.next(), Next::Fresh, "{batch}");
     sequencer.admit(batch, count);
     dispatch(sequencer, node).0
@@ -51,7 +56,11 @@ fn dispatch_sequence(sequencer: &Sequencer<&'static str>) -> i32 {
 fn the_first_batch_of_a_partition_goes_alone() {
     let mut sequencer = Sequencer::new(5, Some(identity(0)));
     let a = fresh(&mut sequencer, "a", 1, A);
-    assert_eq!(sequencer.next(), Next::Nothing, "a broker that does not know us would take the second");
+    assert_eq!(
+        sequencer.next(),
+        Next::Nothing,
+        "a broker that does not know us would take the second"
+    );
     assert_eq!(sequencer.acked(a), Some("a"));
     fresh(&mut sequencer, "b", 1, A);
     assert_eq!(sequencer.next(), Next::Fresh);

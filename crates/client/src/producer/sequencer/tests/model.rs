@@ -151,7 +151,9 @@ impl World {
                 }
             }
             Err(failure) => {
-                if let Reaction::Dropped((first, count)) = self.sequencer.failed(sent.token, failure) {
+                if let Reaction::Dropped((first, count)) =
+                    self.sequencer.failed(sent.token, failure)
+                {
                     self.given_up.extend((0..count as u32).map(|i| first + i));
                 }
             }
