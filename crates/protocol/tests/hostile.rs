@@ -6,6 +6,7 @@ use bytes::Bytes;
 use roka_protocol::{
     ApiKey, Message, Request, RequestHeader, Sampler, frame,
     messages::{self, Visitor},
+    records::{BatchBuilder, BatchOptions, Batches, ProducerFields, RecordError},
 };
 
 /// Does `check` for every message in every version.
@@ -171,4 +172,15 @@ fn headers_of_any_bytes() {
         bytes.truncate(rng.usize(..5));
         assert!(RequestHeader::decode(&mut bytes).is_err());
     }
+}
+
+#[test]
+fn no_batch_leads_a_reader_back() {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.push(0, None, Some(b"value"), []).unwrap();
+    let batch = builder.build(ProducerFields::default()).unwrap();
+    let mut spoiled = batch.to_vec();
+    spoiled[23..27].copy_from_slice(&(-5i32).to_be_bytes());
+    let error = Batches::new(spoiled.into()).next().unwrap().err();
+    assert!(matches!(error, Some(RecordError::Corrupt { offset: 0, .. })), "{error:?}");
 }

@@ -118,7 +118,12 @@ impl BatchHeader {
         let Some(data) = data.get(..size) else { return Ok(None) };
         let header = if magic == 2 { Self::v2(data) } else { Self::legacy(data, magic) };
         // The size is checked, so that all fields are there.
-        header.map(Some).ok_or(RecordError::Corrupt { offset, reason: "header is cut" })
+        let header = header.ok_or(RecordError::Corrupt { offset, reason: "header is cut" })?;
+        // A reader that went on after such a batch would go back.
+        if header.last_offset_delta < 0 {
+            return Err(RecordError::Corrupt { offset, reason: "last offset is below the first" });
+        }
+        Ok(Some(header))
     }
 
     fn v2(data: &[u8]) -> Option<Self> {

@@ -31,8 +31,9 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// The value of the last header with this key, as Java's `lastHeader` gives it.
-    pub fn last(&self, key: &[u8]) -> Option<Option<&'a [u8]>> {
+    /// The value of the last header with this key, as Java's `lastHeader` gives it. (Named `last`,
+    /// it would hide behind the iterator's.)
+    pub fn last_value(&self, key: &[u8]) -> Option<Option<&'a [u8]>> {
         self.filter(|(name, _)| *name == key).last().map(|(_, value)| value)
     }
 
