@@ -11,6 +11,8 @@
 
 mod frames;
 mod io;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::future::Future;

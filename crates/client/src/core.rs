@@ -210,3 +210,6 @@ impl std::fmt::Debug for Core {
         f.debug_struct("Core").field("client_id", &self.config.client_id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

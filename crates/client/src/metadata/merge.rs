@@ -204,3 +204,6 @@ fn merged_partition(known: Option<&Partition>, answer: MetadataResponsePartition
         },
     }
 }
+
+#[cfg(test)]
+mod tests;
