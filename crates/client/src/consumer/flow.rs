@@ -17,18 +17,35 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
+/// The least share of a partition in its queue, in bytes.
+const SHARE_MIN: usize = 64 << 10;
+
 /// What one queue's readers hold.
 #[derive(Debug)]
 pub(super) struct QueueFlow {
     max_bytes: usize,
     used: AtomicUsize,
+    /// How many partitions are assigned to it.
+    partitions: AtomicUsize,
     waited_for: AtomicBool,
     wake: Arc<Notify>,
 }
 
 impl QueueFlow {
     pub(super) fn new(max_bytes: usize, wake: Arc<Notify>) -> Self {
-        Self { max_bytes, used: AtomicUsize::new(0), waited_for: AtomicBool::new(false), wake }
+        Self {
+            max_bytes,
+            used: AtomicUsize::new(0),
+            partitions: AtomicUsize::new(0),
+            waited_for: AtomicBool::new(false),
+            wake,
+        }
+    }
+
+    /// One answer of a partition should not be larger, so that two of each partition fit; never above `most`.
+    pub(super) fn share(&self, most: usize) -> usize {
+        let partitions = self.partitions.load(SeqCst).max(1);
+        (self.max_bytes / (2 * partitions)).clamp(SHARE_MIN.min(most), most)
     }
 
     pub(super) fn max_bytes(&self) -> usize {
@@ -66,13 +83,15 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(queue: Arc<QueueFlow>) -> Self {
+    /// A partition's way into its queue; `era` is one that no other flow has.
+    pub(super) fn new(queue: Arc<QueueFlow>, era: u64) -> Self {
+        queue.partitions.fetch_add(1, SeqCst);
         Self {
             queue,
             outstanding: AtomicUsize::new(0),
             limit: AtomicUsize::new(0),
             waited_for: AtomicBool::new(false),
-            era: AtomicU64::new(0),
+            era: AtomicU64::new(era),
         }
     }
 
@@ -84,14 +103,13 @@ impl Flow {
         self.outstanding.load(SeqCst)
     }
 
-    /// The number of seeks so far.
+    /// The number of the present era. What was fetched in another is not wanted any more.
     pub(super) fn era(&self) -> u64 {
         self.era.load(SeqCst)
     }
 
-    /// What was fetched before is not wanted any more; the new era.
-    pub(super) fn begin_era(&self) -> u64 {
-        self.era.fetch_add(1, SeqCst) + 1
+    pub(super) fn begin_era(&self, era: u64) {
+        self.era.store(era, SeqCst);
     }
 
     /// Whether less than `limit` bytes are on their way; if not, the fetcher is woken when it is so.
@@ -126,6 +144,13 @@ impl Flow {
     }
 }
 
+impl Flow {
+    /// The partition left its queue.
+    pub(super) fn leave(&self) {
+        self.queue.partitions.fetch_sub(1, SeqCst);
+    }
+}
+
 /// Bytes that are on their way. Dropping it gives them back.
 #[derive(Debug)]
 pub(super) struct Credit {
@@ -151,7 +176,7 @@ mod tests {
 
     fn flow(max_bytes: usize) -> (Arc<Flow>, Arc<Notify>) {
         let wake = Arc::new(Notify::new());
-        (Arc::new(Flow::new(Arc::new(QueueFlow::new(max_bytes, wake.clone())))), wake)
+        (Arc::new(Flow::new(Arc::new(QueueFlow::new(max_bytes, wake.clone())), 0)), wake)
     }
 
     /// Whether there was a call; takes it.
@@ -169,6 +194,19 @@ mod tests {
         assert_eq!(flow.queue().room(), 40);
         drop(b);
         assert_eq!(flow.queue().used(), 0);
+    }
+
+    #[test]
+    fn two_answers_of_each_partition_fit_into_the_queue() {
+        let wake = Arc::new(Notify::new());
+        let queue = Arc::new(QueueFlow::new(16 << 20, wake));
+        let flows: Vec<_> = (0..16).map(|_| Flow::new(queue.clone(), 0)).collect();
+        assert_eq!(queue.share(1 << 20), 512 << 10);
+        flows[2..].iter().for_each(Flow::leave);
+        assert_eq!(queue.share(1 << 20), 1 << 20);
+        let _more: Vec<_> = (0..10_000).map(|_| Flow::new(queue.clone(), 0)).collect();
+        assert_eq!(queue.share(1 << 20), 64 << 10);
+        assert_eq!(queue.share(1000), 1000);
     }
 
     #[test]

@@ -1,0 +1,254 @@
+//! Which requests to send now.
+
+use std::{collections::hash_map::Entry, time::Duration};
+
+use roka_protocol::Uuid;
+use tokio::time::Instant;
+
+use super::{Action, Asked, Engine, FetchPlan, Flight, ListWant, Map, Slot, ValidateWant};
+use crate::{
+    NodeId, TopicPartition,
+    consumer::{
+        Start,
+        place::Stage,
+        session::{SessionPlan, Want},
+    },
+};
+
+/// How long a long poll may be while changes of what is fetched are likely.
+const BRISK_WAIT: Duration = Duration::from_millis(100);
+/// An express Fetch. Not 0: Redpanda once did not answer that.
+const EXPRESS_WAIT: Duration = Duration::from_millis(1);
+/// What a partition of which nothing is on its way may always ask for, in bytes, also of a full queue.
+const STARVED_BYTES: usize = 16 << 10;
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// A partition that can be fetched now.
+struct Ready {
+    name: TopicPartition,
+    want: Want,
+    patient: bool,
+    replicas: bool,
+    room: usize,
+}
+
+/// What can be asked of one broker now.
+#[derive(Default)]
+struct Bucket {
+    ready: Vec<Ready>,
+    lists: Vec<ListWant>,
+    validates: Vec<ValidateWant>,
+    /// Partitions that were left out because their readers have enough.
+    left_out: bool,
+}
+
+impl Engine {
+    /// Everything that can be sent now.
+    pub(in crate::consumer) fn poll(&mut self, now: Instant) -> Vec<Action> {
+        self.wake_at = None;
+        let mut actions = Vec::new();
+        let buckets = self.buckets(now);
+        let nodes = buckets.len();
+        for (node, bucket) in buckets {
+            if !bucket.lists.is_empty() {
+                self.mark_lists(&bucket.lists);
+                actions.push(Action::List { node, wants: bucket.lists });
+            }
+            if !bucket.validates.is_empty() {
+                self.mark_validates(&bucket.validates);
+                actions.push(Action::Validate { node, wants: bucket.validates });
+            }
+            if !bucket.ready.is_empty() {
+                actions.extend(self.fetch(node, bucket.ready, bucket.left_out, nodes, now));
+            }
+        }
+        if std::mem::take(&mut self.refresh)
+            || self.parts.values().any(|part| part.place.needs_metadata())
+        {
+            actions.push(Action::Refresh { after: self.metadata.generation });
+        }
+        actions
+    }
+
+    fn wake_by(&mut self, at: Instant) {
+        self.wake_at = Some(self.wake_at.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// What can be asked, by broker.
+    fn buckets(&mut self, now: Instant) -> Map<NodeId, Bucket> {
+        let mut buckets: Map<NodeId, Bucket> = Map::default();
+        let mut wake: Option<Instant> = None;
+        let mut wake_by = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
+        let most = usize::try_from(self.config.partition_max_bytes).unwrap_or(usize::MAX);
+        for (name, part) in &mut self.parts {
+            if part.busy.is_some() {
+                continue;
+            }
+            if let Some(at) = part.place.retry_at().filter(|at| *at > now) {
+                wake_by(at);
+                continue;
+            }
+            let node = match part.place.stage() {
+                Stage::Stopped => continue,
+                Stage::Reading(_) if part.paused => continue,
+                Stage::Reading(_) => part.place.source(now),
+                Stage::Seeking(_) | Stage::Validating(_) => part.place.leader().map(|it| it.0),
+            };
+            let Some(node) = node else { continue };
+            let known = self.nodes.get(&node);
+            if let Some(at) = known.and_then(|node| node.retry_at).filter(|at| *at > now) {
+                wake_by(at);
+                continue;
+            }
+            let (era, attempt) = (part.era, part.place.attempt(node));
+            let bucket = buckets.entry(node).or_default();
+            match part.place.stage() {
+                Stage::Stopped => {}
+                Stage::Seeking(search) => {
+                    let timestamp = match search.start {
+                        Start::Earliest => EARLIEST,
+                        Start::Latest | Start::At(_) => LATEST,
+                        Start::Timestamp(at) => at,
+                    };
+                    bucket.lists.push(ListWant { name: name.clone(), era, timestamp, attempt });
+                }
+                Stage::Validating(position) => {
+                    let name = name.clone();
+                    bucket.validates.push(ValidateWant { name, era, position, attempt });
+                }
+                Stage::Reading(position) => {
+                    let queue = part.flow.queue();
+                    let share = queue.share(most).max(part.least_bytes);
+                    let bytes = if !part.flow.is_below(share) {
+                        bucket.left_out = true;
+                        continue;
+                    } else if queue.has_room() {
+                        share
+                    } else if part.flow.outstanding() == 0 {
+                        share.min(STARVED_BYTES).max(part.least_bytes)
+                    } else {
+                        bucket.left_out = true;
+                        continue;
+                    };
+                    bucket.ready.push(Ready {
+                        name: name.clone(),
+                        want: Want {
+                            topic_id: part.place.topic_id(),
+                            offset: position.offset,
+                            leader_epoch: part.place.leader().map_or(-1, |(_, epoch)| epoch),
+                            last_fetched_epoch: position.leader_epoch.unwrap_or(-1),
+                            max_bytes: i32::try_from(bytes).unwrap_or(i32::MAX),
+                        },
+                        patient: part.patient,
+                        replicas: !part.place.avoids_replicas(now),
+                        room: queue.room(),
+                    });
+                }
+            }
+        }
+        self.wake_at = wake;
+        buckets
+    }
+
+    /// The Fetch to a broker, if one can be sent.
+    fn fetch(
+        &mut self,
+        id: NodeId,
+        mut ready: Vec<Ready>,
+        left_out: bool,
+        nodes: usize,
+        now: Instant,
+    ) -> Option<Action> {
+        let brisk = left_out || now < self.brisk_until;
+        let config_wait = self.config.max_wait;
+        let most = self.config.max_bytes;
+        let number = self.flight();
+        let node = self.node(id);
+        let slot = match (&node.regular, &node.express) {
+            (None, _) => Slot::Regular,
+            (_, None) => Slot::Express,
+            _ => return None,
+        };
+        if slot == Slot::Express {
+            ready.retain(|ready| !ready.patient);
+            if ready.is_empty() {
+                return None;
+            }
+        }
+        // The broker fills its answer in this order: all have their turn to be first.
+        let turn = usize::try_from(number).unwrap_or(0) % ready.len();
+        ready.rotate_left(turn);
+        let replicas = ready.iter().all(|ready| ready.replicas);
+        let ids_known = ready.iter().all(|ready| ready.want.topic_id != Uuid::default());
+        let max_bytes = max_bytes(&ready, nodes).min(most);
+        let wants: Vec<_> = ready.into_iter().map(|ready| (ready.name, ready.want)).collect();
+        let names: Vec<_> = wants.iter().map(|(name, _)| name.clone()).collect();
+        let session = if slot == Slot::Express || node.sessionless {
+            SessionPlan::sessionless(wants)
+        } else {
+            node.session.plan(wants)
+        };
+        let asked = names
+            .into_iter()
+            .filter_map(|name| {
+                let part = self.parts.get_mut(&name)?;
+                part.busy = Some(number);
+                part.patient = false;
+                let asked = Asked { era: part.era, attempt: part.place.attempt(id) };
+                Some((name, asked))
+            })
+            .collect();
+        let flight = Some(Flight { number, asked });
+        let node = self.node(id);
+        let max_wait = match slot {
+            Slot::Regular if brisk => config_wait.min(BRISK_WAIT),
+            Slot::Regular => config_wait,
+            Slot::Express => EXPRESS_WAIT,
+        };
+        match slot {
+            Slot::Regular => node.regular = flight,
+            Slot::Express => node.express = flight,
+        }
+        let plan = FetchPlan { session, max_wait, max_bytes, ids_known, replicas };
+        Some(Action::Fetch { node: id, slot, plan })
+    }
+
+    fn mark_lists(&mut self, wants: &[ListWant]) {
+        let number = self.flight();
+        for want in wants {
+            if let Some(part) = self.parts.get_mut(&want.name) {
+                part.busy = Some(number);
+            }
+        }
+    }
+
+    fn mark_validates(&mut self, wants: &[ValidateWant]) {
+        let number = self.flight();
+        for want in wants {
+            if let Some(part) = self.parts.get_mut(&want.name) {
+                part.busy = Some(number);
+            }
+        }
+    }
+
+    /// Nothing is to be sent to the broker for a while.
+    pub(super) fn rest(&mut self, id: NodeId, now: Instant) {
+        let mut rng = self.rng.fork();
+        let node = self.node(id);
+        let at = now + node.backoff.next(&mut rng);
+        if let Entry::Occupied(mut entry) = self.nodes.entry(id) {
+            entry.get_mut().retry_at = Some(at);
+        }
+        self.wake_by(at);
+    }
+}
+
+/// The bound of an answer: no more than the readers have room for, of which this broker gets its part, but at least
+/// what the largest partition asks for.
+fn max_bytes(ready: &[Ready], nodes: usize) -> i32 {
+    let asked: usize = ready.iter().map(|ready| ready.want.max_bytes as usize).sum();
+    let largest = ready.iter().map(|ready| ready.want.max_bytes as usize).max().unwrap_or(0);
+    let room = ready.iter().map(|ready| ready.room).max().unwrap_or(0) / nodes.max(1);
+    i32::try_from(asked.min(room.max(largest))).unwrap_or(i32::MAX)
+}
