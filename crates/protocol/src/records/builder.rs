@@ -6,10 +6,11 @@
 use bytes::Bytes;
 
 use super::crc::crc32c;
+use super::encode::{self, RecordBuffer};
 use super::header::{at, attribute};
 use super::iter::{RecordIter, Walk};
 use super::message_set::{MessageFormat, MessageSetBuilder};
-use super::{Compression, HEADER_SIZE, Header, RecordError, TimestampType, codec, encode};
+use super::{Compression, HEADER_SIZE, Header, RecordError, TimestampType, codec};
 
 /// What is fixed for all batches of a builder.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,7 +19,7 @@ pub struct BatchOptions {
     pub compression: Compression,
     /// Its level; `None` is the codec's own default ([`Compression::check_level`]).
     pub level: Option<i32>,
-    /// The buffer to begin with, in bytes; 0 leaves it to grow.
+    /// The buffer to begin with, in bytes. 0, the default, begins with what the batch before took.
     pub capacity: usize,
 }
 
@@ -57,17 +58,26 @@ impl Default for ProducerFields {
 #[derive(Debug, Clone)]
 pub struct BatchBuilder {
     options: BatchOptions,
-    /// Room for the header, then the records. Empty as long as there are none.
-    buffer: Vec<u8>,
+    /// Room for the header, then the records.
+    buffer: RecordBuffer,
     count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
+    /// Of the batch before: the next one will be about as large.
+    last_size: usize,
 }
 
 impl BatchBuilder {
     /// An empty batch. Takes memory only at the first record.
     pub fn new(options: BatchOptions) -> Self {
-        Self { options, buffer: Vec::new(), count: 0, base_timestamp: -1, max_timestamp: -1 }
+        Self {
+            options,
+            buffer: RecordBuffer::default(),
+            count: 0,
+            base_timestamp: -1,
+            max_timestamp: -1,
+            last_size: 0,
+        }
     }
 
     /// Appends a record and returns its index in the batch. On an error the batch is as before.
@@ -90,7 +100,7 @@ impl BatchBuilder {
         }
         let delta = timestamp_ms.wrapping_sub(self.base_timestamp);
         let before = self.buffer.len();
-        encode::append(&mut self.buffer, delta, self.count, key, value, headers.into_iter())?;
+        self.buffer.append(delta, self.count, key, value, headers.into_iter())?;
         if self.buffer.len() > i32::MAX as usize {
             let size = self.buffer.len();
             self.buffer.truncate(before);
@@ -104,9 +114,7 @@ impl BatchBuilder {
 
     #[cold]
     fn start(&mut self, timestamp_ms: i64) {
-        self.buffer.clear();
-        self.buffer.reserve(self.options.capacity.max(HEADER_SIZE));
-        self.buffer.resize(HEADER_SIZE, 0);
+        self.buffer.start(self.options.capacity.max(self.last_size));
         self.base_timestamp = timestamp_ms;
         self.max_timestamp = timestamp_ms;
     }
@@ -155,18 +163,17 @@ impl BatchBuilder {
 
     /// Forgets the records, keeps the buffer.
     pub fn reset(&mut self) {
-        self.buffer.clear();
+        self.buffer.truncate(0);
         self.count = 0;
     }
 
     /// Gives back the buffer of a batch that is done with, for the next one. Nothing happens when
     /// somebody still holds the batch or the builder has a larger buffer.
     pub fn recycle(&mut self, batch: Bytes) {
-        if self.buffer.capacity() == 0
+        if self.buffer.is_bare()
             && let Ok(batch) = batch.try_into_mut()
         {
-            self.buffer = batch.into();
-            self.reset();
+            self.buffer.give(batch.into());
         }
     }
 
@@ -177,15 +184,16 @@ impl BatchBuilder {
     pub fn build(&mut self, producer: ProducerFields) -> Result<Bytes, RecordError> {
         let BatchOptions { compression, level, .. } = self.options;
         compression.check_level(level)?;
-        if self.buffer.is_empty() {
+        if self.count == 0 {
             self.start(-1);
         }
         let mut batch = if compression == Compression::None {
-            std::mem::take(&mut self.buffer)
+            self.last_size = self.buffer.len() + self.buffer.len() / 8;
+            self.buffer.take()
         } else {
             let mut packed = Vec::with_capacity(HEADER_SIZE + self.buffer.len() / 2);
             packed.resize(HEADER_SIZE, 0);
-            codec::compress(compression, level, true, &self.buffer[HEADER_SIZE..], &mut packed)?;
+            codec::compress(compression, level, true, self.buffer.records(), &mut packed)?;
             packed
         };
         let fields = HeaderFields {
@@ -213,7 +221,7 @@ impl BatchBuilder {
     /// is empty again. An error, with the records kept, if one has headers or the codec is zstd.
     pub fn build_message_set_v1(&mut self) -> Result<Bytes, RecordError> {
         let mut set = MessageSetBuilder::new(MessageFormat::V1, self.options.compression)?;
-        let records = self.buffer.get(HEADER_SIZE..).unwrap_or_default();
+        let records = self.buffer.records();
         let walk = Walk::plain(self.count, self.base_timestamp);
         for record in RecordIter::over(walk, records) {
             let record = record?;

@@ -23,8 +23,8 @@ pub(super) enum CodecError {
 }
 
 impl CodecError {
-    fn corrupt(reason: impl ToString) -> Self {
-        Self::Corrupt(reason.to_string())
+    fn corrupt(reason: impl Into<String>) -> Self {
+        Self::Corrupt(reason.into())
     }
 
     /// The error with what only the caller knows.

@@ -6,8 +6,9 @@
 use bytes::Bytes;
 
 use super::builder::HeaderFields;
+use super::encode::RecordBuffer;
 use super::header::{attribute, int, short};
-use super::{Compression, HEADER_SIZE, Record, RecordError, TimestampType, encode};
+use super::{Compression, Record, RecordError, TimestampType};
 
 const ABORT: i16 = 0;
 const COMMIT: i16 = 1;
@@ -85,9 +86,10 @@ pub fn encode_control_batch(
     key[2..].copy_from_slice(&kind.to_be_bytes());
     let mut value = [0; 6];
     value[2..].copy_from_slice(&epoch.to_be_bytes());
-    let mut out = Vec::with_capacity(128);
-    out.resize(HEADER_SIZE, 0);
-    encode::append(&mut out, 0, 0, Some(&key), Some(&value), std::iter::empty())?;
+    let mut buffer = RecordBuffer::default();
+    buffer.start(0);
+    buffer.append(0, 0, Some(&key), Some(&value), std::iter::empty())?;
+    let mut out = buffer.take();
     let fields = HeaderFields {
         base_offset: batch.base_offset,
         leader_epoch: batch.leader_epoch,

@@ -1,68 +1,276 @@
-//! One record, written behind the others: a single reservation, the small fields put together on
-//! the stack and copied in one piece of fixed size.
+//! Records, written one behind the other into the buffer of a batch.
+//!
+//! The buffer is kept initialised beyond its end, so that a record is written into one slice whose
+//! length was checked once, and its small fields go from registers to memory in words of eight bytes
+//! that the next field overwrites in part. That is three times as fast as appending to a `Vec`.
 
-use super::varint::{self, MAX_32, MAX_64, size32, size64};
-use super::{Header, RecordError};
+use super::varint::{self, MAX_32, MAX_64, size32};
+use super::{HEADER_SIZE, Header, RecordError};
 
-/// Length, attributes, timestamp delta, offset delta and key length, rounded up.
-const HEAD: usize = 32;
-const _: () = assert!(MAX_32 + 1 + MAX_64 + MAX_32 + MAX_32 <= HEAD);
-/// A length or a count, rounded up.
-const WORD: usize = 8;
-const _: () = assert!(MAX_32 <= WORD);
+/// What a word may reach beyond the end of the record.
+const SLACK: usize = 8;
+/// The buffer to begin with when nothing else is said.
+const SMALLEST: usize = 512;
 
-/// Appends the record and returns its size in bytes.
-#[inline]
-pub(super) fn append<'h, H>(
-    out: &mut Vec<u8>,
-    timestamp_delta: i64,
-    offset_delta: i32,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: H,
-) -> Result<usize, RecordError>
-where
-    H: Iterator<Item = Header<'h>> + Clone,
-{
-    let (header_count, headers_size) = measure(headers.clone())?;
-    let key_length = length(key, "a key")?;
-    let value_length = length(value, "a value")?;
-    // Each of the four is below 2^32, so the sum fits in 64 bits.
-    let body = 1
-        + size64(timestamp_delta)
-        + size32(offset_delta)
-        + size32(key_length)
-        + key.map_or(0, <[u8]>::len)
-        + size32(value_length)
-        + value.map_or(0, <[u8]>::len)
-        + headers_size;
-    let too_large = RecordError::TooLarge { what: "a record", size: body };
-    let body_length = i32::try_from(body).map_err(|_| too_large)?;
-    let total = size32(body_length) + body;
-    // Room for the pieces of fixed size that are cut off again.
-    out.reserve(total + HEAD);
+/// Room for the header of a batch, then records.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RecordBuffer {
+    /// Written up to `end`, anything behind it.
+    bytes: Vec<u8>,
+    /// At least [`HEADER_SIZE`], or 0 as long as there is no buffer.
+    end: usize,
+}
 
-    let mut head = [0; HEAD];
-    let mut at = varint::put(&mut head, 0, varint::zigzag32(body_length).into());
-    // Attributes: none are defined.
-    at += 1;
-    at = varint::put(&mut head, at, varint::zigzag64(timestamp_delta));
-    at = varint::put(&mut head, at, varint::zigzag32(offset_delta).into());
-    at = varint::put(&mut head, at, varint::zigzag32(key_length).into());
-    put_start(out, &head, at);
-    out.extend_from_slice(key.unwrap_or_default());
-    put_int(out, value_length);
-    out.extend_from_slice(value.unwrap_or_default());
-    put_int(out, header_count);
-    if header_count > 0 {
-        for (key, value) in headers {
-            put_int(out, key.len() as i32);
-            out.extend_from_slice(key);
-            put_int(out, value.map_or(-1, |value| value.len() as i32));
-            out.extend_from_slice(value.unwrap_or_default());
+impl RecordBuffer {
+    /// Empty, in the memory of what it was before; if that is nothing, takes `capacity` bytes.
+    pub(super) fn start(&mut self, capacity: usize) {
+        if self.bytes.len() < HEADER_SIZE {
+            // Asked for as zeros, so that the system may give pages that are zero already.
+            self.bytes = vec![0; capacity.max(SMALLEST)];
+        }
+        self.end = HEADER_SIZE;
+    }
+
+    /// Bytes of header and records.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.end
+    }
+
+    /// Goes back to an earlier length.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(len);
+    }
+
+    /// The records, without the header.
+    pub(super) fn records(&self) -> &[u8] {
+        self.bytes.get(HEADER_SIZE..self.end).unwrap_or_default()
+    }
+
+    /// Header and records. Leaves nothing.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(self.end);
+        self.end = 0;
+        bytes
+    }
+
+    /// Takes memory that somebody else is done with, when it has none.
+    pub(super) fn give(&mut self, memory: Vec<u8>) {
+        if self.bytes.is_empty() {
+            self.bytes = memory;
+            self.end = 0;
         }
     }
-    Ok(total)
+
+    /// Whether there is no memory.
+    pub(super) fn is_bare(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends the record. On an error nothing has changed.
+    #[inline]
+    pub(super) fn append<'h, H>(
+        &mut self,
+        timestamp_delta: i64,
+        offset_delta: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: H,
+    ) -> Result<(), RecordError>
+    where
+        H: Iterator<Item = Header<'h>> + Clone,
+    {
+        if let Some(value) = value
+            && key.is_none_or(|key| key.len() < 1 << 6)
+            && value.len() < 1 << 12
+            && (0..1 << 13).contains(&timestamp_delta)
+            && (0..1 << 13).contains(&offset_delta)
+            && headers.clone().next().is_none()
+        {
+            self.append_common(timestamp_delta as u32, offset_delta as u32, key, value);
+            return Ok(());
+        }
+        self.append_any(timestamp_delta, offset_delta, key, value, headers)
+    }
+
+    /// A record of the common form: each varint has one byte or two, the key's length one. All that
+    /// comes before the key is one word.
+    #[inline]
+    fn append_common(&mut self, timestamp: u32, offset: u32, key: Option<&[u8]>, value: &[u8]) {
+        let key_length = key.map_or(1, |key| key.len() as u64 * 2);
+        let key = key.unwrap_or_default();
+        let timestamp = Field::short(timestamp);
+        let offset = Field::short(offset);
+        let value_length = Field::short(value.len() as u32);
+        // Attributes, the key's length and the header count have one byte each.
+        let body = 3 + timestamp.size + offset.size + key.len() + value_length.size + value.len();
+        let length = Field::short(body as u32);
+        let size = length.size + body;
+        let mut word = key_length;
+        word = word << (8 * offset.size) | offset.word;
+        word = word << (8 * timestamp.size) | timestamp.word;
+        word = word << (8 + 8 * length.size) | length.word;
+        let head = length.size + 2 + timestamp.size + offset.size;
+
+        let mut out = Out { rest: self.room(size + SLACK), at: 0 };
+        out.field(Field { word, size: head });
+        out.bytes(key);
+        out.field(value_length);
+        out.bytes(value);
+        out.rest[out.at] = 0;
+        self.end += size;
+    }
+
+    #[inline(never)]
+    fn append_any<'h, H>(
+        &mut self,
+        timestamp_delta: i64,
+        offset_delta: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: H,
+    ) -> Result<(), RecordError>
+    where
+        H: Iterator<Item = Header<'h>> + Clone,
+    {
+        let (header_count, headers_size) = measure(headers.clone())?;
+        let timestamp = varint::zigzag64(timestamp_delta);
+        let offset = Field::new(offset_delta);
+        let key_length = Field::new(length(key, "a key")?);
+        let value_length = Field::new(length(value, "a value")?);
+        let header_count = Field::new(header_count);
+        let (key, value) = (key.unwrap_or_default(), value.unwrap_or_default());
+        // Each of the parts is below 2^32, so the sum fits in 64 bits.
+        let body = 1
+            + varint::size(timestamp)
+            + offset.size
+            + key_length.size
+            + key.len()
+            + value_length.size
+            + value.len()
+            + header_count.size
+            + headers_size;
+        if body > i32::MAX as usize {
+            return Err(RecordError::TooLarge { what: "a record", size: body });
+        }
+        let body_length = Field::new(body as i32);
+        let size = body_length.size + body;
+        let mut out = Out { rest: self.room(size + SLACK), at: 0 };
+        out.field(body_length);
+        // Attributes: none are defined.
+        out.field(Field { word: 0, size: 1 });
+        out.long(timestamp);
+        out.field(offset);
+        out.field(key_length);
+        out.bytes(key);
+        out.field(value_length);
+        out.bytes(value);
+        out.field(header_count);
+        if headers_size > 0 {
+            for (key, value) in headers {
+                out.field(Field::new(key.len() as i32));
+                out.bytes(key);
+                out.field(Field::new(value.map_or(-1, |value| value.len() as i32)));
+                out.bytes(value.unwrap_or_default());
+            }
+        }
+        debug_assert_eq!(out.at, size, "a record is as large as it was measured");
+        self.end += size;
+        Ok(())
+    }
+
+    /// The bytes from the end on, `size` at least.
+    #[inline]
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        if self.bytes.len() - self.end < size {
+            self.grow(size);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    #[cold]
+    fn grow(&mut self, size: usize) {
+        let least = self.end + size;
+        let len = if least <= self.bytes.capacity() {
+            // Memory that was given back: initialised again bit by bit, most of it already is.
+            (least + SMALLEST).min(self.bytes.capacity())
+        } else {
+            least.max(self.bytes.len() * 2)
+        };
+        self.bytes.resize(len, 0);
+    }
+}
+
+/// A varint, ready to be written: the low `size` bytes of the word.
+#[derive(Clone, Copy)]
+struct Field {
+    word: u64,
+    size: usize,
+}
+
+impl Field {
+    #[inline]
+    const fn new(n: i32) -> Self {
+        let (word, size) = varint::word(varint::zigzag32(n));
+        Self { word, size }
+    }
+
+    /// A number below 2^13, of which the varint has one byte or two.
+    #[inline]
+    const fn short(n: u32) -> Self {
+        let (low, high) = (n as u64 * 2 & 0x7f, n as u64 >> 6);
+        let more = (high != 0) as u64;
+        Self { word: low | more << 7 | high << 8, size: 1 + more as usize }
+    }
+}
+
+/// Where the fields of a record go.
+struct Out<'a> {
+    rest: &'a mut [u8],
+    at: usize,
+}
+
+impl Out<'_> {
+    /// Writes eight bytes of which those of the field count.
+    #[inline]
+    fn field(&mut self, field: Field) {
+        self.rest[self.at..self.at + 8].copy_from_slice(&field.word.to_le_bytes());
+        self.at += field.size;
+    }
+
+    #[inline]
+    fn long(&mut self, n: u64) {
+        if let Ok(n) = u32::try_from(n) {
+            let (word, size) = varint::word(n);
+            self.field(Field { word, size });
+        } else {
+            self.large(n);
+        }
+    }
+
+    #[cold]
+    fn large(&mut self, n: u64) {
+        let mut bytes = [0; MAX_64];
+        let size = varint::put(&mut bytes, 0, n);
+        self.bytes(&bytes[..size]);
+    }
+
+    /// Most keys are of 16 to 32 bytes: two copies of fixed size that overlap are faster than a call.
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        let target = &mut self.rest[self.at..self.at + bytes.len()];
+        self.at += bytes.len();
+        if let (16..=32, Some(first), Some(last)) =
+            (bytes.len(), bytes.first_chunk::<16>(), bytes.last_chunk::<16>())
+        {
+            let end = target.len() - 16;
+            target[..16].copy_from_slice(first);
+            target[end..].copy_from_slice(last);
+        } else {
+            target.copy_from_slice(bytes);
+        }
+    }
 }
 
 /// Size of the record in bytes, at most: the two deltas are taken at their largest.
@@ -79,7 +287,7 @@ pub(super) fn upper_bound<'h>(
     size
 }
 
-/// Count and size of the headers, the size with the count itself.
+/// Count and size of the headers, the size without the count itself.
 #[inline]
 fn measure<'h>(headers: impl Iterator<Item = Header<'h>>) -> Result<(i32, usize), RecordError> {
     let (mut count, mut size) = (0usize, 0);
@@ -88,29 +296,18 @@ fn measure<'h>(headers: impl Iterator<Item = Header<'h>>) -> Result<(i32, usize)
         size += size32(length(Some(key), "a header key")?) + key.len();
         size += size32(length(value, "a header value")?) + value.map_or(0, <[u8]>::len);
     }
-    let too_large = RecordError::TooLarge { what: "a header list", size: count };
-    let count = i32::try_from(count).map_err(|_| too_large)?;
-    Ok((count, size + size32(count)))
+    match i32::try_from(count) {
+        Ok(wire) => Ok((wire, size)),
+        Err(_) => Err(RecordError::TooLarge { what: "a header list", size: count }),
+    }
 }
 
 /// The length as it is on the wire, -1 for null.
 #[inline]
 fn length(bytes: Option<&[u8]>, what: &'static str) -> Result<i32, RecordError> {
-    let Some(bytes) = bytes else { return Ok(-1) };
-    i32::try_from(bytes.len()).map_err(|_| RecordError::TooLarge { what, size: bytes.len() })
-}
-
-#[inline]
-fn put_int(out: &mut Vec<u8>, n: i32) {
-    let mut word = [0; WORD];
-    let size = varint::put(&mut word, 0, varint::zigzag32(n).into());
-    put_start(out, &word, size);
-}
-
-/// Appends the first `size` bytes by copying all of them: a copy of fixed size needs no call.
-#[inline]
-fn put_start<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], size: usize) {
-    let end = out.len() + size;
-    out.extend_from_slice(bytes);
-    out.truncate(end);
+    match bytes {
+        None => Ok(-1),
+        Some(bytes) if bytes.len() <= i32::MAX as usize => Ok(bytes.len() as i32),
+        Some(bytes) => Err(RecordError::TooLarge { what, size: bytes.len() }),
+    }
 }

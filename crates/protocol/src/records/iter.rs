@@ -7,17 +7,20 @@
 
 use super::message_set::{self, Message};
 use super::record::bytes;
-use super::varint::{read32, read64};
+use super::varint::{read32, read64, take_short, unzigzag32};
 use super::{BatchHeader, Headers, Record, RecordError, TimestampType};
 
 /// Least bytes of a v2 record: length, attributes, two deltas, two lengths and a header count.
 const LEAST: usize = 7;
 
+/// A record, or why there is none, and the bytes after it.
+type Step<'a> = (Result<Record<'a>, RecordError>, &'a [u8]);
+
 /// All of the walk but the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Walk {
     format: Format,
-    /// Records to come; of a message set, which does not say its count, 0 when it has ended.
+    /// Records to come. Of a message set 0: it ends with its bytes.
     left: i32,
     /// Base offset of the batch, for errors and, in v2, for the offsets.
     base_offset: i64,
@@ -54,7 +57,7 @@ impl Walk {
             (Format::V2, header.count)
         } else {
             let relative_to = message_set::base(header, data).map_err(corrupt)?;
-            (Format::Set { magic: header.magic, relative_to }, 1)
+            (Format::Set { magic: header.magic, relative_to }, 0)
         };
         Ok(Self {
             format,
@@ -78,13 +81,74 @@ impl Walk {
     }
 
     /// The record at the beginning of `data`, and the data after it.
-    #[inline]
-    pub(super) fn next<'a>(
-        &mut self,
-        data: &'a [u8],
-    ) -> Option<(Result<Record<'a>, RecordError>, &'a [u8])> {
-        if self.left == 0 && data.is_empty() {
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: not inlined, the copies of a record cost as much as the walk"
+    )]
+    #[inline(always)]
+    pub(super) fn next<'a>(&mut self, data: &'a [u8]) -> Option<Step<'a>> {
+        // Message sets have no count, so they are not here.
+        if self.left > 0
+            && let Some((record, rest)) = self.common(data)
+        {
+            self.left -= 1;
+            return Some((Ok(record), rest));
+        }
+        // By value: a walk that is nowhere pointed to can live in registers.
+        let (after, step) = self.any(data);
+        *self = after;
+        step
+    }
+
+    /// A record of the common form: what is a varint has two bytes at most, nothing is null but the
+    /// key, there are no headers and at least eight bytes after the key's length. `None` for all others,
+    /// well-formed or not.
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: not inlined, the copies of a record cost as much as the walk"
+    )]
+    #[inline(always)]
+    fn common<'a>(&self, data: &'a [u8]) -> Option<(Record<'a>, &'a [u8])> {
+        let mut word = u64::from_le_bytes(*data.first_chunk()?);
+        let (length, start) = take_short(&mut word)?;
+        let (body, rest) = data.get(start..)?.split_at_checked(plain_length(length)?)?;
+        // The first byte of a record is attributes, of which none are defined.
+        let mut word = u64::from_le_bytes(*body.get(1..)?.first_chunk()?);
+        let (timestamp, timestamp_size) = take_short(&mut word)?;
+        let (delta, delta_size) = take_short(&mut word)?;
+        let (key, key_size) = take_short(&mut word)?;
+        let after = body.get(1 + timestamp_size + delta_size + key_size..)?;
+        let (key, after) = match key {
+            1 => (None, after),
+            _ => {
+                let (key, after) = after.split_at_checked(plain_length(key)?)?;
+                (Some(key), after)
+            }
+        };
+        let (value, value_size) = match *after {
+            [a, ..] if a < 0x80 => (u32::from(a), 1),
+            [a, b, ..] if b < 0x80 => (u32::from(a & 0x7f) | u32::from(b) << 7, 2),
+            _ => return None,
+        };
+        // The value, then a header count of 0 which ends the record.
+        let (value_and_end, value_length) = (after.get(value_size..)?, plain_length(value)?);
+        let (&0, value) = value_and_end.split_last()? else { return None };
+        if value.len() != value_length {
             return None;
+        }
+        let offset = self.base_offset.checked_add(i64::from(unzigzag32(delta)))?;
+        let timestamp = i64::from(unzigzag32(timestamp));
+        let timestamp_ms =
+            self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp));
+        let headers = Headers::default();
+        Some((Record { offset, timestamp_ms, key, value: Some(value), headers }, rest))
+    }
+
+    /// [`next`](Self::next) for all that there may be, with the walk after it.
+    #[inline(never)]
+    fn any(mut self, data: &[u8]) -> (Self, Option<Step<'_>>) {
+        if data.is_empty() && self.left == 0 {
+            return (self, None);
         }
         let step = match self.format {
             Format::V2 if self.left == 0 => Err("bytes are left after the last record"),
@@ -92,21 +156,18 @@ impl Walk {
                 self.left -= 1;
                 self.record(data)
             }
-            Format::Set { magic, relative_to } => {
-                if data.is_empty() {
-                    self.left = 0;
-                    return None;
-                }
-                self.message(magic, relative_to, data)
+            Format::Set { magic, relative_to } => self.message(magic, relative_to, data),
+        };
+        let step = match step {
+            Ok((record, rest)) => (Ok(record), rest),
+            Err(reason) => {
+                self.left = 0;
+                (Err(RecordError::Corrupt { offset: self.base_offset, reason }), &[][..])
             }
         };
-        match step {
-            Ok((record, rest)) => Some((Ok(record), rest)),
-            Err(reason) => Some((Err(self.fail(reason)), &[])),
-        }
+        (self, Some(step))
     }
 
-    #[inline]
     fn record<'a>(&self, data: &'a [u8]) -> Result<(Record<'a>, &'a [u8]), &'static str> {
         let mut at = 0;
         let length = read32(data, &mut at).ok_or("record length is cut")?;
@@ -166,12 +227,12 @@ impl Walk {
             rest,
         ))
     }
+}
 
-    #[cold]
-    fn fail(&mut self, reason: &'static str) -> RecordError {
-        self.left = 0;
-        RecordError::Corrupt { offset: self.base_offset, reason }
-    }
+/// The length in a varint, `None` for a negative one.
+#[inline]
+const fn plain_length(raw: u32) -> Option<usize> {
+    if raw & 1 == 0 { Some(raw as usize >> 1) } else { None }
 }
 
 /// The records of one batch, see [`Batch::records`]. Ends after an error.
@@ -194,7 +255,11 @@ impl<'a> RecordIter<'a> {
 impl<'a> Iterator for RecordIter<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: not inlined, the copies of a record cost as much as the walk"
+    )]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let (record, rest) = self.walk.next(self.data)?;
         self.data = rest;

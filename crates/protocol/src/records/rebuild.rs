@@ -7,16 +7,18 @@
 use bytes::Bytes;
 
 use super::builder::HeaderFields;
+use super::encode::RecordBuffer;
 use super::header::attribute;
-use super::{Batch, BatchHeader, Compression, HEADER_SIZE, Record, RecordError, TimestampType};
-use super::{codec, encode};
+use super::{
+    Batch, BatchHeader, Compression, HEADER_SIZE, Record, RecordError, TimestampType, codec,
+};
 
 /// Takes the records to keep, in their order.
 #[derive(Debug)]
 pub struct RebuildBatch {
     header: BatchHeader,
     compression: Compression,
-    buffer: Vec<u8>,
+    buffer: RecordBuffer,
     count: i32,
     next_delta: i64,
     max_timestamp: Option<i64>,
@@ -32,8 +34,8 @@ impl RebuildBatch {
                 since: "0.11",
             });
         }
-        let mut buffer = Vec::with_capacity(source.bytes().len());
-        buffer.resize(HEADER_SIZE, 0);
+        let mut buffer = RecordBuffer::default();
+        buffer.start(source.bytes().len());
         Ok(Self {
             header: *source.header(),
             compression: source.compression(),
@@ -63,8 +65,7 @@ impl RebuildBatch {
         if delta < self.next_delta || delta > i64::from(self.header.last_offset_delta) {
             return Err(RecordError::Invalid { reason: "a kept record is not of this batch" });
         }
-        encode::append(
-            &mut self.buffer,
+        self.buffer.append(
             record.timestamp_ms.wrapping_sub(self.header.base_timestamp),
             delta as i32,
             record.key,
@@ -89,9 +90,9 @@ impl RebuildBatch {
     }
 
     /// The batch.
-    pub fn build(self) -> Result<Bytes, RecordError> {
+    pub fn build(mut self) -> Result<Bytes, RecordError> {
         let header = self.header;
-        let mut batch = self.buffer;
+        let mut batch = self.buffer.take();
         if self.compression != Compression::None && self.count > 0 {
             let mut packed = Vec::with_capacity(batch.len() / 2 + HEADER_SIZE);
             packed.resize(HEADER_SIZE, 0);

@@ -60,6 +60,7 @@ fn split_header(data: &[u8]) -> Option<(Header<'_>, &[u8])> {
     Some(((key, value), data.get(at..)?))
 }
 
+#[expect(clippy::copy_iterator, reason = "a record gives its headers to each who asks: two words")]
 impl<'a> Iterator for Headers<'a> {
     type Item = Header<'a>;
 

@@ -32,10 +32,25 @@ pub(super) const fn size32(n: i32) -> usize {
     size(zigzag32(n) as u64)
 }
 
-/// Bytes of a signed varint of 64 bits.
+/// An unsigned varint of 32 bits as the low bytes of a word, and how many they are.
 #[inline]
-pub(super) const fn size64(n: i64) -> usize {
-    size(zigzag64(n))
+pub(super) const fn word(n: u32) -> (u64, usize) {
+    let n = n as u64;
+    if n < 1 << 7 {
+        return (n, 1);
+    }
+    if n < 1 << 14 {
+        return (n & 0x7f | 0x80 | (n >> 7) << 8, 2);
+    }
+    let spread = n & 0x7f
+        | (n & 0x7f << 7) << 1
+        | (n & 0x7f << 14) << 2
+        | (n & 0x7f << 21) << 3
+        | (n & 0x7f << 28) << 4;
+    let size = size(n);
+    // All bytes but the last say that another follows.
+    let more = 0x80_8080_8080 & ((1 << (8 * (size - 1))) - 1);
+    (spread | more, size)
 }
 
 /// Writes an unsigned varint at `at` and returns the place after it.
@@ -50,13 +65,34 @@ pub(super) fn put<const N: usize>(out: &mut [u8; N], mut at: usize, mut n: u64) 
     at + 1
 }
 
+/// Takes an unsigned varint of up to two bytes from the low end of a word; `None` if it is longer.
+#[inline]
+pub(super) const fn take_short(word: &mut u64) -> Option<(u32, usize)> {
+    let bits = *word;
+    if bits & 0x80 == 0 {
+        *word = bits >> 8;
+        return Some(((bits & 0x7f) as u32, 1));
+    }
+    if bits & 0x8000 == 0 {
+        *word = bits >> 16;
+        return Some(((bits & 0x7f | bits >> 1 & 0x3f80) as u32, 2));
+    }
+    None
+}
+
+/// The signed number of an unsigned varint.
+#[inline]
+pub(super) const fn unzigzag32(raw: u32) -> i32 {
+    (raw >> 1) as i32 ^ -((raw & 1) as i32)
+}
+
 /// Reads a signed varint of 32 bits at `at`, which moves behind it.
 #[inline]
 pub(super) fn read32(data: &[u8], at: &mut usize) -> Option<i32> {
     let first = *data.get(*at)?;
     *at += 1;
     let raw = if first < 0x80 { u32::from(first) } else { read32_long(data, at, first)? };
-    Some((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    Some(unzigzag32(raw))
 }
 
 #[inline]
@@ -125,6 +161,8 @@ mod tests {
         ] {
             assert_eq!(written(u64::from(zigzag32(n))), bytes, "{n}");
             assert_eq!(size32(n), bytes.len());
+            let (word, size) = word(zigzag32(n));
+            assert_eq!(word.to_le_bytes()[..size], bytes, "{n}");
             let mut at = 0;
             assert_eq!(read32(&bytes, &mut at), Some(n));
             assert_eq!(at, bytes.len());
@@ -141,7 +179,11 @@ mod tests {
                 [1i64 << shift, (1i64 << shift).wrapping_sub(1), (1i64 << shift).wrapping_neg()]
             {
                 let bytes = written(zigzag64(n));
-                assert_eq!(size64(n), bytes.len(), "{n}");
+                assert_eq!(size(zigzag64(n)), bytes.len(), "{n}");
+                if let Ok(n) = u32::try_from(zigzag64(n)) {
+                    let (word, size) = word(n);
+                    assert_eq!(word.to_le_bytes()[..size], bytes, "{n}");
+                }
                 let mut at = 0;
                 assert_eq!(read64(&bytes, &mut at), Some(n));
                 assert_eq!(at, bytes.len());

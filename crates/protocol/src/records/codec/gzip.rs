@@ -91,7 +91,7 @@ impl Decompressor {
             let (read, written) = (inflate.total_in(), out.len());
             let status = inflate
                 .decompress_vec(&input[done..], out, FlushDecompress::None)
-                .map_err(CodecError::corrupt)?;
+                .map_err(|error| CodecError::corrupt(error.to_string()))?;
             let read = (inflate.total_in() - read) as usize;
             done += read;
             if out.len() > limit {

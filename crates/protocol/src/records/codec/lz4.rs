@@ -194,7 +194,7 @@ fn unpack(
             Ok(())
         }
         Err(_) if size > room => Err(CodecError::TooLarge),
-        Err(error) => Err(CodecError::corrupt(error)),
+        Err(error) => Err(CodecError::corrupt(error.to_string())),
     }
 }
 

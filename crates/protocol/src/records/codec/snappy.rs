@@ -71,7 +71,7 @@ impl Decompressor {
 
     /// Appends one raw block.
     fn chunk(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), CodecError> {
-        let size = decompress_len(input).map_err(CodecError::corrupt)?;
+        let size = decompress_len(input).map_err(|error| CodecError::corrupt(error.to_string()))?;
         let at = out.len();
         if size > limit - at {
             return Err(CodecError::TooLarge);
@@ -80,7 +80,9 @@ impl Decompressor {
             return Err(CodecError::corrupt("more output than the input can hold"));
         }
         out.resize(at + size, 0);
-        self.decoder.decompress(input, &mut out[at..]).map_err(CodecError::corrupt)?;
+        self.decoder
+            .decompress(input, &mut out[at..])
+            .map_err(|error| CodecError::corrupt(error.to_string()))?;
         Ok(())
     }
 }
