@@ -12,6 +12,7 @@ use std::{
 
 use roka_client::{
     TopicPartition,
+    records::Decompressor,
     consumer::{Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Position, Reset, ResetPolicy, Start},
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Feed {
     next: i64,
     /// The end of the log, as far as the last fetch knows.
     end: i64,
+    /// Records processed.
+    pub(crate) records: u64,
 }
 
 impl Feed {
@@ -71,6 +74,7 @@ pub(crate) struct Feeds {
     queue: FetchQueue,
     pub(crate) feeds: Vec<Feed>,
     merge: Merge,
+    decompressor: Decompressor,
 }
 
 /// Where an input begins, and where it ended when that was decided.
@@ -95,10 +99,11 @@ impl Feeds {
                 block: Block::default(),
                 next: begin.position,
                 end: begin.end,
+                records: 0,
             }
         });
         let feeds = feeds.collect();
-        Self { fetcher: fetcher.clone(), partition, queue, feeds, merge: Merge::default() }
+        Self { fetcher: fetcher.clone(), partition, queue, feeds, merge: Merge::default(), decompressor: Decompressor::default() }
     }
 
     /// Takes what has arrived. `None` when there is nothing more to take now.
@@ -146,8 +151,8 @@ impl Feeds {
         }
         let Some(chunk) = feed.chunks.pop_front() else { return Ok(false) };
         feed.block.clear();
-        chunk.for_each(|record| feed.block.push(record))?;
-        feed.next = chunk.next_offset();
+        chunk.for_each(&mut self.decompressor, |record| feed.block.push(&record))?;
+        feed.next = chunk.next().offset;
         Ok(true)
     }
 

@@ -17,6 +17,7 @@ use std::{
 use tokio::sync::{Mutex, watch};
 
 use super::{
+    commit::Pressure,
     error::ProcessorError,
     feed::{Feeds, News},
     mark::Guards,
@@ -28,29 +29,98 @@ use super::{
 use crate::{
     Header, RecordError,
     record::Record,
+    table::TableOps,
     task::{Outcome, Processed, Task},
 };
 
 /// Records processed before others on this thread get their turn.
 const SLICE_RECORDS: usize = 512;
 
-/// How a partition is to stop.
+/// How a partition is to stop. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
     /// Not at all.
     No,
+    /// At once, to begin again from what is committed.
+    Restart,
     /// After the record that is being processed.
     AfterRecord,
     /// At once: the partition is lost, what is not committed is dropped.
     Now,
 }
 
+/// Tells a partition to stop.
+#[derive(Debug)]
+pub(crate) struct Stopper {
+    /// The same as in the channel, cheaper to look at.
+    now: Cell<Stop>,
+    changes: watch::Sender<Stop>,
+}
+
+impl Stopper {
+    pub(crate) fn new() -> Self {
+        Self { now: Cell::new(Stop::No), changes: watch::Sender::new(Stop::No) }
+    }
+
+    /// How the partition is to stop.
+    #[inline]
+    pub(crate) fn get(&self) -> Stop {
+        self.now.get()
+    }
+
+    /// Tells the partition to stop. A later call may only make it stronger.
+    pub(crate) fn stop(&self, how: Stop) {
+        if how > self.now.get() {
+            self.now.set(how);
+            self.changes.send_replace(how);
+        }
+    }
+
+    /// The restart that was asked for begins. False if the partition is to stop for good.
+    pub(crate) fn begin_restart(&self) -> bool {
+        if self.now.get() > Stop::Restart {
+            return false;
+        }
+        self.now.set(Stop::No);
+        self.changes.send_replace(Stop::No);
+        true
+    }
+
+    /// Waits until the partition is to stop in any way. Cancel safe.
+    pub(crate) async fn any(&self) {
+        self.wait(|stop| stop != Stop::No).await;
+    }
+
+    /// Waits until the record that is being processed is to be dropped. Cancel safe.
+    pub(crate) async fn at_once(&self) {
+        self.wait(|stop| matches!(stop, Stop::Restart | Stop::Now)).await;
+    }
+
+    async fn wait(&self, holds: impl Fn(Stop) -> bool) {
+        // The sender is this very value, so that the channel cannot be closed.
+        let _ = self.changes.subscribe().wait_for(|stop| holds(*stop)).await;
+    }
+}
+
 /// What a commit and the processing share.
 pub(crate) struct Core {
-    pub(crate) task: Box<dyn Task>,
+    /// None once it is closed.
+    pub(crate) task: Option<Box<dyn Task>>,
     /// By input, in the order in which the partition has them.
     pub(crate) progress: Vec<Progress>,
     pub(crate) guards: Guards,
+}
+
+impl Core {
+    /// The group table, if the group has one.
+    pub(crate) fn table(&mut self) -> Option<&mut dyn TableOps> {
+        self.task.as_mut()?.table()
+    }
+
+    /// A joined table.
+    pub(crate) fn join(&mut self, place: usize) -> Option<&mut dyn TableOps> {
+        self.task.as_mut()?.join(place)
+    }
 }
 
 /// One partition on its worker's thread.
@@ -58,13 +128,14 @@ pub(crate) struct Partition {
     pub(crate) number: i32,
     /// Places in the graph of the inputs that this partition has.
     pub(crate) places: Vec<usize>,
+    /// Their topics.
+    pub(crate) topics: Vec<Arc<str>>,
     pub(crate) core: Mutex<Core>,
     pub(crate) outputs: Rc<Outputs>,
     pub(crate) counters: Arc<PartitionCounters>,
     pub(crate) totals: Arc<Counters>,
-    /// Bytes of inputs processed on this worker since its last commit began.
-    pub(crate) bytes: Rc<Cell<usize>>,
-    pub(crate) stop: watch::Sender<Stop>,
+    pub(crate) pressure: Rc<Pressure>,
+    pub(crate) stop: Rc<Stopper>,
 }
 
 /// Why the loop over records paused.
@@ -96,38 +167,28 @@ struct Tally {
 }
 
 impl Partition {
-    /// Tells the partition to stop. A later call may only make it stop sooner.
-    pub(crate) fn stop(&self, how: Stop) {
-        self.stop.send_if_modified(|stop| {
-            let sooner = how > *stop;
-            *stop = (*stop).max(how);
-            sooner
-        });
-    }
-
     /// Whether the partition is lost: nothing of it may be written or committed any more.
     pub(crate) fn is_lost(&self) -> bool {
-        *self.stop.borrow() == Stop::Now
+        self.stop.get() == Stop::Now
     }
 
     fn is_stopping(&self) -> bool {
-        *self.stop.borrow() != Stop::No
+        self.stop.get() != Stop::No
     }
 
     /// Processes until the partition is to stop.
     pub(crate) async fn run(&self, mut feeds: Feeds) -> Result<(), ProcessorError> {
-        let mut stop = self.stop.subscribe();
         let mut retries = 0;
         while !self.is_stopping() {
             while let Some(news) = feeds.poll()? {
                 self.note(news, &feeds).await;
             }
-            match self.slice(&mut feeds, &mut retries, &mut stop).await? {
+            match self.slice(&mut feeds, &mut retries).await? {
                 Pause::Turn => tokio::task::yield_now().await,
                 Pause::Empty(until) => {
                     let news = tokio::select! {
                         news = feeds.arrival(until) => news?,
-                        _ = stop.changed() => None,
+                        () = self.stop.any() => None,
                     };
                     if let Some(news) = news {
                         self.note(news, &feeds).await;
@@ -136,7 +197,7 @@ impl Partition {
                 Pause::Retry(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        _ = stop.changed() => {}
+                        () = self.stop.any() => {}
                     }
                 }
                 Pause::Stopped => break,
@@ -175,7 +236,6 @@ impl Partition {
         &self,
         feeds: &mut Feeds,
         retries: &mut u32,
-        stop: &mut watch::Receiver<Stop>,
     ) -> Result<Pause, ProcessorError> {
         let mut core = self.core.lock().await;
         let core = &mut *core;
@@ -189,7 +249,7 @@ impl Partition {
                     break;
                 }
             };
-            match self.step(core, feeds, input, *retries, stop, &mut tally).await? {
+            match self.step(core, feeds, input, *retries, &mut tally).await? {
                 Step::Done => *retries = 0,
                 Step::Retry(wait) => {
                     *retries += 1;
@@ -214,13 +274,13 @@ impl Partition {
         feeds: &mut Feeds,
         input: usize,
         retries: u32,
-        stop: &mut watch::Receiver<Stop>,
         tally: &mut Tally,
     ) -> Result<Step, ProcessorError> {
+        let Core { task: Some(task), progress, guards } = core else { return Ok(Step::Stopped) };
         let feed = &mut feeds.feeds[input];
         let Some(item) = feed.block.peek() else { return Ok(Step::Done) };
         let key = item.key.unwrap_or_default();
-        if core.guards.include(input, item.offset, key) {
+        if guards.include(input, item.offset, key) {
             tally.included += 1;
         } else {
             let headers: Vec<Header<'_>> = if item.has_headers() {
@@ -237,19 +297,18 @@ impl Partition {
                 value: item.value,
                 headers: &headers,
             };
-            let outcome = match core.task.process(self.places[input], record, retries) {
+            let outcome = match task.process(self.places[input], record, retries) {
                 Processed::Done(outcome) => outcome,
                 Processed::Waiting(callback) => {
                     tokio::select! {
                         biased;
                         outcome = callback => outcome,
-                        _ = stop.wait_for(|stop| *stop == Stop::Now) => return Ok(Step::Stopped),
+                        () = self.stop.at_once() => return Ok(Step::Stopped),
                     }
                 }
             };
             match outcome {
-                Outcome::Apply => {}
-                Outcome::Ignored => {}
+                Outcome::Apply | Outcome::Ignored => {}
                 Outcome::Skip(error) => self.skipped(&error),
                 Outcome::DeadLetter(error) => self.dead_letter(&error),
                 Outcome::Retry(wait, error) => {
@@ -259,22 +318,22 @@ impl Partition {
                 }
                 Outcome::Fail(error) => return Err(error.into()),
             }
-            for place in 0..core.task.effects().len() {
-                if !self.emit(core, place, stop).await? {
+            for place in 0..task.effects().len() {
+                if !self.emit(&**task, place).await? {
                     return Ok(Step::Stopped);
                 }
                 tally.emitted += 1;
             }
-            core.task.apply(&record);
+            task.apply(&record);
         }
         tally.records += 1;
         tally.bytes += key.len() + item.value.map_or(0, <[u8]>::len);
-        core.progress[input].processed(item.offset + 1);
+        progress[input].processed(item.offset + 1);
         feed.block.advance();
         if feed.block.is_empty() {
-            core.progress[input].processed(feed.next());
+            progress[input].processed(feed.next());
         }
-        self.counters.inputs[input].records.fetch_add(1, Relaxed);
+        feed.records += 1;
         if self.is_stopping() { Ok(Step::Stopped) } else { Ok(Step::Done) }
     }
 
@@ -282,18 +341,17 @@ impl Partition {
     #[inline]
     async fn emit(
         &self,
-        core: &Core,
+        task: &dyn Task,
         place: usize,
-        stop: &mut watch::Receiver<Stop>,
     ) -> Result<bool, ProcessorError> {
-        let Some(emit) = core.task.effects().get(place) else { return Ok(true) };
+        let Some(emit) = task.effects().get(place) else { return Ok(true) };
         match self.outputs.try_emit(emit) {
             Ok(()) => Ok(true),
             Err(EmitError::Failed(error)) => Err(error),
             Err(EmitError::Full) => tokio::select! {
                 biased;
                 sent = self.outputs.emit(emit) => sent.map(|()| true),
-                _ = stop.wait_for(|stop| *stop == Stop::Now) => Ok(false),
+                () = self.stop.at_once() => Ok(false),
             },
         }
     }
@@ -304,10 +362,11 @@ impl Partition {
         totals.records.fetch_add(tally.records, Relaxed);
         totals.emitted.fetch_add(tally.emitted, Relaxed);
         totals.included.fetch_add(tally.included, Relaxed);
-        self.bytes.set(self.bytes.get() + tally.bytes);
+        self.pressure.add(tally.bytes);
         for ((counters, progress), feed) in self.counters.inputs.iter().zip(&core.progress).zip(&feeds.feeds) {
             counters.position.store(progress.position(), Relaxed);
             counters.end.store(feed.end(), Relaxed);
+            counters.records.store(feed.records, Relaxed);
         }
     }
 
