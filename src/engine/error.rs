@@ -71,10 +71,10 @@ pub enum ProcessorError {
         source: roka_client::Error,
     },
     /// A thread could not be started, or ended on its own.
-    #[error("worker {worker}: {reason}")]
-    Worker {
-        /// Which one.
-        worker: usize,
+    #[error("thread {name}: {reason}")]
+    Thread {
+        /// The thread's name.
+        name: &'static str,
         /// What happened.
         reason: String,
     },

@@ -1,12 +1,29 @@
 //! Runs a graph: assignment, recovery, processing and commit.
-#![allow(dead_code, reason = "the parts that run these are being built on them")]
 
 mod assignment;
 mod block;
+mod cluster;
+mod commit;
+mod error;
+mod feed;
+mod life;
 mod mark;
 mod merge;
 mod offsets;
+mod outputs;
+mod partition;
 mod recovery;
+mod restore;
 mod state;
 mod stats;
+mod stores;
+mod tables;
 mod topics;
+mod worker;
+
+pub use self::{
+    error::ProcessorError,
+    state::State,
+    stats::{InputStats, PartitionStats, Stats, TableStats, Totals},
+    topics::TopicError,
+};
