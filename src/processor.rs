@@ -159,7 +159,9 @@ pub enum GetError {
     #[error("the processor is {0}: wait until it is ready")]
     NotRunning(State),
     /// The key's partition is with another member of the group, or is not recovered yet.
-    #[error("partition {partition} of the key is not here: ask the member that has it, or use a view")]
+    #[error(
+        "partition {partition} of the key is not here: ask the member that has it, or use a view"
+    )]
     NotHere {
         /// The key's partition.
         partition: i32,

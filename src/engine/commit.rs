@@ -100,7 +100,13 @@ struct Part {
 
 impl Committer {
     /// Of a worker without partitions.
-    pub(crate) fn new(outputs: Rc<Outputs>, group: Group, totals: Arc<Counters>, pressure: Rc<Pressure>, with_marks: bool) -> Self {
+    pub(crate) fn new(
+        outputs: Rc<Outputs>,
+        group: Group,
+        totals: Arc<Counters>,
+        pressure: Rc<Pressure>,
+        with_marks: bool,
+    ) -> Self {
         Self {
             outputs,
             group,
@@ -179,7 +185,8 @@ impl Committer {
             let Core { task, progress, guards } = core;
             let Some(table) = task.as_mut().and_then(|task| task.table()) else { return Ok(()) };
             for _ in 0..ROWS_PER_TURN {
-                let row = table.next_dirty().map_err(|source| self.table_error(partition, source))?;
+                let row =
+                    table.next_dirty().map_err(|source| self.table_error(partition, source))?;
                 let Some((key, value)) = row else { return Ok(()) };
                 let mark = marks.of(key, progress, guards);
                 match self.outputs.try_row(partition.number, key, value, mark) {
@@ -221,7 +228,10 @@ impl Committer {
                 Ok(()) => return Ok(()),
                 Err(error) if is_fatal(&error) => {
                     let action = format!("committing offsets of group {}", self.group.id());
-                    return Err(CommitError::Fatal(ProcessorError::Refused { action, source: error }));
+                    return Err(CommitError::Fatal(ProcessorError::Refused {
+                        action,
+                        source: error,
+                    }));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "offsets are not committed yet");
@@ -254,7 +264,8 @@ impl Committer {
 
 /// Marks the state between two records; none if there is nothing to commit.
 fn begin(partition: &Rc<Partition>, core: &mut Core) -> Option<Part> {
-    let offsets: Vec<Option<i64>> = core.progress.iter().map(|progress| progress.to_commit()).collect();
+    let offsets: Vec<Option<i64>> =
+        core.progress.iter().map(|progress| progress.to_commit()).collect();
     let rows = core.table().map_or(0, |table| table.dirty_rows());
     if rows == 0 && offsets.iter().all(Option::is_none) {
         return None;
@@ -290,16 +301,24 @@ impl<'a> Marks<'a> {
         if !self.enabled {
             return None;
         }
-        let span = |input: usize, to: i64| Span { topic: self.hashes[input], from: progress[input].base(), to };
+        let span = |input: usize, to: i64| Span {
+            topic: self.hashes[input],
+            from: progress[input].base(),
+            to,
+        };
         let positions = self.part.positions.iter().copied().enumerate();
         if guards.concern(key) {
             self.own.clear();
-            let spans = positions.map(|(input, position)| span(input, guards.reach(input, position, key)));
+            let spans =
+                positions.map(|(input, position)| span(input, guards.reach(input, position, key)));
             mark::encode(spans, &mut self.own);
             return Some(&self.own);
         }
         if self.common.is_empty() {
-            mark::encode(positions.map(|(input, position)| span(input, position)), &mut self.common);
+            mark::encode(
+                positions.map(|(input, position)| span(input, position)),
+                &mut self.common,
+            );
         }
         Some(&self.common)
     }
@@ -308,7 +327,9 @@ impl<'a> Marks<'a> {
 impl From<ProduceError> for CommitError {
     fn from(error: ProduceError) -> Self {
         match error {
-            ProduceError::DeliveryTimeout { .. } | ProduceError::Closed { .. } => Self::Unknown(error),
+            ProduceError::DeliveryTimeout { .. } | ProduceError::Closed { .. } => {
+                Self::Unknown(error)
+            }
             error => {
                 let topic = error.partition().map_or("the cluster", |(topic, _)| topic).to_owned();
                 Self::Fatal(ProcessorError::Write { topic, source: error.into() })

@@ -128,7 +128,10 @@ impl Control {
                 });
             }
             GroupEvent::Lost { partitions } => {
-                tracing::warn!(?partitions, "partitions were lost: what was not committed is processed by others");
+                tracing::warn!(
+                    ?partitions,
+                    "partitions were lost: what was not committed is processed by others"
+                );
                 for done in self.give_up(&partitions, Stop::Now).await {
                     let _ = done.await;
                 }
@@ -160,7 +163,8 @@ impl Control {
             let orders = self.workers[worker].orders.clone();
             self.shared.board.set_partition(number, State::Recovering);
             self.routes.set(number, orders.clone());
-            let order = Order::Start { partition: number, places: places.iter().copied().collect() };
+            let order =
+                Order::Start { partition: number, places: places.iter().copied().collect() };
             self.assigned.insert(number, (worker, places));
             // A worker that is gone is found out by the look at the threads.
             let _ = orders.send(order).await;
@@ -174,8 +178,13 @@ impl Control {
     }
 
     /// Gives up the numbers of which anything is taken away.
-    async fn give_up(&mut self, partitions: &[TopicPartition], how: Stop) -> Vec<oneshot::Receiver<()>> {
-        let numbers: BTreeSet<i32> = partitions.iter().map(|partition| partition.partition).collect();
+    async fn give_up(
+        &mut self,
+        partitions: &[TopicPartition],
+        how: Stop,
+    ) -> Vec<oneshot::Receiver<()>> {
+        let numbers: BTreeSet<i32> =
+            partitions.iter().map(|partition| partition.partition).collect();
         self.stop_numbers(&numbers.into_iter().collect::<Vec<_>>(), how).await
     }
 

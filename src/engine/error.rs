@@ -70,6 +70,14 @@ pub enum ProcessorError {
         /// The cluster's answer.
         source: roka_client::Error,
     },
+    /// A topic of the group cannot be created.
+    #[error("cannot create topic {topic}: {reason}: create it, or allow the group to")]
+    Create {
+        /// The topic.
+        topic: String,
+        /// The cluster's reason.
+        reason: String,
+    },
     /// A thread could not be started, or ended on its own.
     #[error("thread {name}: {reason}")]
     Thread {

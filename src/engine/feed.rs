@@ -12,8 +12,10 @@ use std::{
 
 use roka_client::{
     TopicPartition,
+    consumer::{
+        Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Position, Reset, ResetPolicy, Start,
+    },
     records::Decompressor,
-    consumer::{Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Position, Reset, ResetPolicy, Start},
 };
 
 use super::{
@@ -103,7 +105,14 @@ impl Feeds {
             }
         });
         let feeds = feeds.collect();
-        Self { fetcher: fetcher.clone(), partition, queue, feeds, merge: Merge::default(), decompressor: Decompressor::default() }
+        Self {
+            fetcher: fetcher.clone(),
+            partition,
+            queue,
+            feeds,
+            merge: Merge::default(),
+            decompressor: Decompressor::default(),
+        }
     }
 
     /// Takes what has arrived. `None` when there is nothing more to take now.
@@ -166,7 +175,10 @@ impl Feeds {
     }
 
     /// Waits for something to arrive, until `until` at the latest. Cancel safe.
-    pub(crate) async fn arrival(&mut self, until: Option<Instant>) -> Result<Option<News>, FetchError> {
+    pub(crate) async fn arrival(
+        &mut self,
+        until: Option<Instant>,
+    ) -> Result<Option<News>, FetchError> {
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         let event = match wait {
             None => self.queue.recv().await,

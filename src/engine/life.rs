@@ -14,10 +14,7 @@ use std::{
 };
 
 use roka_client::TopicPartition;
-use tokio::{
-    sync::Mutex,
-    task::JoinSet,
-};
+use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
     cluster,
@@ -33,11 +30,7 @@ use super::{
     tables::{TableReader, Which},
     worker::{Worker, report},
 };
-use crate::{
-    Start,
-    graph::Kind,
-    task::TaskTables,
-};
+use crate::{Start, graph::Kind, task::TaskTables};
 
 /// A partition from its assignment on.
 pub(crate) struct Life {
@@ -58,11 +51,17 @@ struct Logs {
 
 impl Life {
     /// Of the inputs at `places` of the graph.
-    pub(crate) fn new(worker: Rc<Worker>, number: i32, places: Vec<usize>, stop: Rc<Stopper>) -> Self {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        number: i32,
+        places: Vec<usize>,
+        stop: Rc<Stopper>,
+    ) -> Self {
         let topology = &worker.shared.topology;
         let topics = places.iter().map(|&place| Arc::from(topology.input(place).topic)).collect();
         let table = topology.table_topic().map(Arc::from);
-        let joins = topology.edges().of(Kind::Join).iter().map(|edge| Arc::from(&*edge.topic)).collect();
+        let joins =
+            topology.edges().of(Kind::Join).iter().map(|edge| Arc::from(&*edge.topic)).collect();
         Self { worker, number, places, topics, table, joins, stop }
     }
 
@@ -130,7 +129,11 @@ impl Life {
             number: self.number,
             places: self.places.clone(),
             topics: self.topics.clone(),
-            core: Mutex::new(Core { task: Some(task), progress: Vec::new(), guards: Guards::default() }),
+            core: Mutex::new(Core {
+                task: Some(task),
+                progress: Vec::new(),
+                guards: Guards::default(),
+            }),
             outputs: Rc::clone(&self.worker.outputs),
             counters: Arc::new(PartitionCounters::new(&self.topics, &tables)),
             totals: Arc::clone(&shared.counters),
@@ -178,7 +181,12 @@ impl Life {
             core.guards = Guards::new(starts.collect());
             core.progress = begins
                 .iter()
-                .map(|begin| Progress::new(begin.position, logs.committed.get(&self.name(&begin.topic)).copied()))
+                .map(|begin| {
+                    Progress::new(
+                        begin.position,
+                        logs.committed.get(&self.name(&begin.topic)).copied(),
+                    )
+                })
                 .collect();
         }
         for (counters, begin) in partition.counters.inputs.iter().zip(&begins) {
@@ -193,7 +201,8 @@ impl Life {
 
     async fn ask(&self) -> Result<Logs, ProcessorError> {
         let shared = &self.worker.shared;
-        let inputs: Vec<TopicPartition> = self.topics.iter().map(|topic| self.name(topic)).collect();
+        let inputs: Vec<TopicPartition> =
+            self.topics.iter().map(|topic| self.name(topic)).collect();
         let tables = self.table.iter().chain(&self.joins).map(|topic| self.name(topic));
         let all: Vec<TopicPartition> = inputs.iter().cloned().chain(tables).collect();
         let committed = cluster::patiently("reading committed offsets", async || {
@@ -245,7 +254,11 @@ impl Life {
     }
 
     /// Reads all tables up to their ends, then leaves tasks that follow the joined ones.
-    async fn read_tables(&self, partition: &Rc<Partition>, logs: &Logs) -> Result<JoinSet<()>, ProcessorError> {
+    async fn read_tables(
+        &self,
+        partition: &Rc<Partition>,
+        logs: &Logs,
+    ) -> Result<JoinSet<()>, ProcessorError> {
         let mut readers = JoinSet::new();
         let group = self.table.iter().map(|topic| (topic, Which::Group));
         let joins = self.joins.iter().enumerate().map(|(place, topic)| (topic, Which::Join(place)));

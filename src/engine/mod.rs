@@ -4,6 +4,7 @@ mod assignment;
 mod block;
 mod cluster;
 mod commit;
+mod control;
 mod error;
 mod feed;
 mod life;
@@ -12,8 +13,11 @@ mod merge;
 mod offsets;
 mod outputs;
 mod partition;
+mod prepare;
 mod recovery;
+mod replica;
 mod restore;
+pub(crate) mod session;
 mod state;
 mod stats;
 mod stores;
@@ -27,3 +31,4 @@ pub use self::{
     stats::{InputStats, PartitionStats, Stats, TableStats, Totals},
     topics::TopicError,
 };
+pub(crate) use self::{session::Inside, worker::Order};

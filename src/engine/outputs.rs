@@ -45,7 +45,11 @@ struct Output {
 
 impl Outputs {
     /// Finds the topics; waits for a cluster that is away.
-    pub(crate) async fn new(client: &Client, topology: &dyn Topology, config: &Config) -> Result<Self, ProduceError> {
+    pub(crate) async fn new(
+        client: &Client,
+        topology: &dyn Topology,
+        config: &Config,
+    ) -> Result<Self, ProduceError> {
         let settings = ProducerConfig::default().linger(config.linger);
         let producer = client.producer(settings)?;
         let mut topics = Vec::new();
@@ -153,7 +157,12 @@ fn record<'a>(emit: Emit<'a>, headers: &'a Headers<'a>) -> RecordRef<'a> {
     RecordRef { key: emit.key(), value: emit.value(), headers, timestamp_ms: emit.timestamp_ms() }
 }
 
-fn row<'a>(key: &'a [u8], value: Option<&'a [u8]>, mark: Option<&[u8]>, headers: &'a Headers<'a>) -> RecordRef<'a> {
+fn row<'a>(
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+    mark: Option<&[u8]>,
+    headers: &'a Headers<'a>,
+) -> RecordRef<'a> {
     let headers = if mark.is_some() { headers } else { &[] };
     RecordRef { key: Some(key), value, headers, timestamp_ms: None }
 }

@@ -232,11 +232,7 @@ impl Partition {
     }
 
     /// Processes some records, until there is a reason to pause.
-    async fn slice(
-        &self,
-        feeds: &mut Feeds,
-        retries: &mut u32,
-    ) -> Result<Pause, ProcessorError> {
+    async fn slice(&self, feeds: &mut Feeds, retries: &mut u32) -> Result<Pause, ProcessorError> {
         let mut core = self.core.lock().await;
         let core = &mut *core;
         let mut tally = Tally::default();
@@ -339,11 +335,7 @@ impl Partition {
 
     /// Hands an effect to the producer. False if the partition was lost while the producer was full.
     #[inline]
-    async fn emit(
-        &self,
-        task: &dyn Task,
-        place: usize,
-    ) -> Result<bool, ProcessorError> {
+    async fn emit(&self, task: &dyn Task, place: usize) -> Result<bool, ProcessorError> {
         let Some(emit) = task.effects().get(place) else { return Ok(true) };
         match self.outputs.try_emit(emit) {
             Ok(()) => Ok(true),
@@ -363,7 +355,9 @@ impl Partition {
         totals.emitted.fetch_add(tally.emitted, Relaxed);
         totals.included.fetch_add(tally.included, Relaxed);
         self.pressure.add(tally.bytes);
-        for ((counters, progress), feed) in self.counters.inputs.iter().zip(&core.progress).zip(&feeds.feeds) {
+        for ((counters, progress), feed) in
+            self.counters.inputs.iter().zip(&core.progress).zip(&feeds.feeds)
+        {
             counters.position.store(progress.position(), Relaxed);
             counters.end.store(feed.end(), Relaxed);
             counters.records.store(feed.records, Relaxed);

@@ -1,15 +1,21 @@
 //! Makes sure of the topics before anything runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use roka_client::Client;
 
 use super::{
     cluster,
     error::ProcessorError,
-    topics::{self, Create, Found, Wanted},
+    topics::{self, Create, Wanted},
 };
 use crate::{Config, graph::Kind, task::Topology};
+
+/// Until a topic that was created is looked for.
+const CREATED_LOOK: Duration = Duration::from_millis(50);
 
 /// The topics that a graph names.
 pub(crate) fn wanted(topology: &dyn Topology) -> Wanted {
@@ -18,7 +24,8 @@ pub(crate) fn wanted(topology: &dyn Topology) -> Wanted {
     let edges = |kind| topology.edges().of(kind).iter().map(|edge| edge.topic.clone());
     let loopback = topology.loop_topic();
     let others = edges(Kind::Lookup).chain(edges(Kind::Output));
-    let others: BTreeSet<String> = others.filter(|topic| Some(topic) != loopback.as_ref()).collect();
+    let others: BTreeSet<String> =
+        others.filter(|topic| Some(topic) != loopback.as_ref()).collect();
     Wanted {
         group: topology.group().to_owned(),
         inputs: inputs.collect(),
@@ -37,7 +44,7 @@ pub(crate) async fn topics(
     wanted: &Wanted,
 ) -> Result<(i32, BTreeMap<String, i32>), ProcessorError> {
     loop {
-        let found = cluster::describe(client, config, wanted).await?;
+        let found = cluster::describe(client, wanted).await?;
         let fit = topics::check(wanted, &found)?;
         if fit.create.is_empty() {
             let counts = found.into_iter().map(|(topic, found)| (topic, found.partitions));
@@ -47,6 +54,7 @@ pub(crate) async fn topics(
             tracing::info!(topic, partitions, cleanup, "creating a topic");
         }
         // What others create at the same time is found by the next look.
-        cluster::create(client, config, &fit.create).await?;
+        cluster::create(client, config, wanted, &fit.create).await?;
+        tokio::time::sleep(CREATED_LOOK).await;
     }
 }

@@ -6,7 +6,6 @@
 //! - Brokers that are away are waited for: what was read stays readable.
 
 use std::{
-    collections::BTreeMap,
     rc::Rc,
     sync::{Arc, MutexGuard},
     thread,
@@ -28,9 +27,13 @@ use super::{
     error::ProcessorError,
     recovery::Bounds,
     restore::{Read, TableFeed},
+    stores::Stores,
     worker::report,
 };
-use crate::table::{RowTable, SharedTable, Undecoded};
+use crate::{
+    Config,
+    table::{RowTable, SharedTable, TableOps, Undecoded},
+};
 
 /// Rows fed before readers get their turn.
 const ROWS_PER_LOCK: usize = 128;
@@ -43,6 +46,27 @@ const STORE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Replica {
     pub(crate) topic: Arc<str>,
     pub(crate) table: Arc<SharedTable>,
+}
+
+impl Replica {
+    /// Opens the stores of a table with so many partitions.
+    pub(crate) async fn open(
+        stores: &Stores,
+        config: &Config,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Self, ProcessorError> {
+        let mut opened = Vec::new();
+        for partition in 0..partitions {
+            let store = stores.open(topic, partition).await.map_err(|source| {
+                let table = TopicPartition::new(topic, partition);
+                ProcessorError::Store { table, source }
+            })?;
+            opened.push(store);
+        }
+        let table = Arc::new(SharedTable::new(opened, config.hasher, config.cache_bytes_max));
+        Ok(Self { topic: topic.into(), table })
+    }
 }
 
 /// The thread that feeds replicas. Ends when it is stopped.
@@ -120,7 +144,13 @@ async fn feed_all(
         let bounds = cluster::bounds(client, &names).await?;
         for name in names {
             let bounds = bounds[&name];
-            feeds.spawn_local(feed(fetcher.clone(), Arc::clone(table), name, bounds, Rc::clone(&ready)));
+            feeds.spawn_local(feed(
+                fetcher.clone(),
+                Arc::clone(table),
+                name,
+                bounds,
+                Rc::clone(&ready),
+            ));
         }
     }
     while let Some(ended) = feeds.join_next().await {
@@ -165,7 +195,9 @@ async fn feed(
             Read::Rebuild => {
                 let mut rows = table.partition(place);
                 rows.forget();
-                rows.store_mut().clear().map_err(|source| ProcessorError::Store { table: name.clone(), source })?;
+                rows.store_mut()
+                    .clear()
+                    .map_err(|source| ProcessorError::Store { table: name.clone(), source })?;
             }
         }
     }
@@ -192,7 +224,11 @@ fn take(
 }
 
 /// Writes the rows that wait for the store, if they are at least so many.
-fn store(table: &SharedTable, name: &TopicPartition, waiting_min: usize) -> Result<(), ProcessorError> {
+fn store(
+    table: &SharedTable,
+    name: &TopicPartition,
+    waiting_min: usize,
+) -> Result<(), ProcessorError> {
     let place = name.partition as usize;
     if table.partition(place).unstored_rows() < waiting_min {
         return Ok(());

@@ -10,7 +10,10 @@ use std::{
 
 use roka_client::{
     TopicPartition,
-    consumer::{Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Position, Reset, ResetPolicy, ResetReason, Start},
+    consumer::{
+        Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Position, Reset, ResetPolicy,
+        ResetReason, Start,
+    },
 };
 
 use super::recovery::{Bounds, Recovery};
@@ -42,7 +45,13 @@ pub(crate) struct TableFeed {
 
 impl TableFeed {
     /// Begins at `stored`, the position of the local store, within the log's `bounds`.
-    pub(crate) fn new(fetcher: &Fetcher, topic: &Arc<str>, partition: i32, stored: Option<i64>, bounds: Bounds) -> Self {
+    pub(crate) fn new(
+        fetcher: &Fetcher,
+        topic: &Arc<str>,
+        partition: i32,
+        stored: Option<i64>,
+        bounds: Bounds,
+    ) -> Self {
         let name = TopicPartition::new(Arc::clone(topic), partition);
         let recovery = Recovery::new(stored, bounds);
         if let Some(why) = recovery.rebuild() {

@@ -1,10 +1,10 @@
 //! One run of a processor, on a thread of its own, from the first look at the cluster to the last close.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use roka_client::{
     Client,
-    consumer::{Fetcher, FetcherConfig},
+    consumer::FetcherConfig,
     group::{GroupConfig, assignor::Assignor},
 };
 use tokio::sync::{mpsc, watch};
@@ -22,7 +22,7 @@ use super::{
     topics::Wanted,
     worker::Shared,
 };
-use crate::{Assignment, Config, graph::Kind, table::SharedTable, task::Topology};
+use crate::{Assignment, Config, graph::Kind, task::Topology};
 
 /// Failures that may wait; only the first counts.
 const FAILURES_MAX: usize = 16;
@@ -76,8 +76,10 @@ pub(crate) async fn run(
 fn connect(config: &Config) -> Result<Client, ProcessorError> {
     let settings = roka_client::Config::from_addresses(config.brokers.iter().cloned())
         .client_id(config.client_id.clone());
-    Client::new(settings)
-        .map_err(|source| ProcessorError::Refused { action: "starting the client".to_owned(), source })
+    Client::new(settings).map_err(|source| ProcessorError::Refused {
+        action: "starting the client".to_owned(),
+        source,
+    })
 }
 
 /// Everything a run needs, once the topics are known to fit.
@@ -99,11 +101,13 @@ impl Session {
         let (partitions, counts) = prepare::topics(&client, &config, &wanted).await?;
         inside.partitions.send_replace(Some(partitions));
         let (failures, receiver) = mpsc::channel(FAILURES_MAX);
-        let fetcher = client.fetcher(FetcherConfig::default()).map_err(refused("starting to fetch"))?;
+        let fetcher =
+            client.fetcher(FetcherConfig::default()).map_err(refused("starting to fetch"))?;
         let stores = Stores::new(&config, topology.group());
         let replicas = lookups(&*topology, &config, &stores, &counts).await?;
         let lookups = replicas.iter().map(|replica| Arc::clone(&replica.table)).collect();
-        let replicas = ReplicaThread::start(client.clone(), fetcher.clone(), replicas, failures.clone())?;
+        let replicas =
+            ReplicaThread::start(client.clone(), fetcher.clone(), replicas, failures.clone())?;
         let local = local_state(&stores, &wanted);
         let group = join(&client, &config, &wanted, local.clone())?;
         let shared = Shared {

@@ -15,6 +15,8 @@ use crate::{Config, MemoryStore, SledStore, Store, StoreError, StoreKind};
 /// How long a store that is open elsewhere is waited for.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(100);
+/// Ending of the files that say how far a store is.
+const HINT: &str = "position";
 /// sled's own page cache per store: rows are cached above it.
 const PAGE_CACHE_BYTES: u64 = 8 << 20;
 
@@ -36,20 +38,43 @@ impl Stores {
     }
 
     /// Opens the store of a table partition, made if need be.
-    pub(crate) async fn open(&self, topic: &str, partition: i32) -> Result<Box<dyn Store>, StoreError> {
+    pub(crate) async fn open(
+        &self,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Box<dyn Store>, StoreError> {
         match self.kind {
             StoreKind::Memory => Ok(Box::new(MemoryStore::new())),
             StoreKind::Sled => open_sled(&self.path(topic, partition)).await,
         }
     }
 
-    /// The partitions of `topic` for which there is a folder.
-    pub(crate) fn partitions(&self, topic: &str) -> Vec<i32> {
-        if self.kind == StoreKind::Memory {
-            return Vec::new();
+    /// Notes that the store of a partition stands for the changelog up to `position`, for [`positions`](Self::positions).
+    /// It is only a hint: without it a partition may be recovered elsewhere than where it was.
+    pub(crate) fn note(&self, topic: &str, partition: i32, position: i64) {
+        if self.kind == StoreKind::Sled {
+            let path = self.path(topic, partition).with_extension(HINT);
+            if let Err(error) = std::fs::write(&path, position.to_string()) {
+                tracing::debug!(path = %path.display(), %error, "cannot note a store's position");
+            }
         }
+    }
+
+    /// The partitions of `topic` that have a store here, and what they stood for when it was noted last. Opens none.
+    pub(crate) fn positions(&self, topic: &str) -> Vec<(i32, i64)> {
         let Ok(folder) = std::fs::read_dir(self.folder.join(topic)) else { return Vec::new() };
-        folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+        let hint = |entry: std::fs::DirEntry| {
+            let path = entry.path();
+            let partition = path.file_stem()?.to_str()?.parse().ok()?;
+            (path.extension()? == HINT).then_some(())?;
+            Some((partition, std::fs::read_to_string(&path).ok()?.parse().ok()?))
+        };
+        folder.filter_map(|entry| hint(entry.ok()?)).collect()
+    }
+
+    /// Whether what is stored is there after a restart.
+    pub(crate) fn are_durable(&self) -> bool {
+        self.kind == StoreKind::Sled
     }
 }
 

@@ -144,7 +144,10 @@ impl TableReader {
         let core = &mut *self.partition.core.lock().await;
         let Some(table) = table_of(core, self.which) else { return Ok(()) };
         table.forget();
-        table.store_mut().clear().map_err(|source| ProcessorError::Store { table: self.name.clone(), source })
+        table
+            .store_mut()
+            .clear()
+            .map_err(|source| ProcessorError::Store { table: self.name.clone(), source })
     }
 
     /// Writes rows to the store when many are waiting.
@@ -156,7 +159,9 @@ impl TableReader {
         }
         loop {
             let more = match table_of(&mut *self.partition.core.lock().await, self.which) {
-                Some(table) => table.store_some(STORE_ROWS_PER_TURN).map_err(|source| self.failed(source))?,
+                Some(table) => {
+                    table.store_some(STORE_ROWS_PER_TURN).map_err(|source| self.failed(source))?
+                }
                 None => false,
             };
             if !more {
@@ -205,5 +210,5 @@ fn table_of(core: &mut Core, which: Which) -> Option<&mut dyn TableOps> {
 
 /// The value of the header that says which inputs the row includes.
 fn mark_of<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
-    record.headers.last(mark::HEADER).flatten()
+    record.headers.clone().filter(|(name, _)| *name == mark::HEADER).last()?.1
 }

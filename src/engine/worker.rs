@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use roka_client::{Client, consumer::Fetcher, group::Group};
+use roka_client::{Client, TopicPartition, consumer::Fetcher, group::Group};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinHandle, LocalSet, spawn_local},
@@ -54,7 +54,11 @@ pub(crate) enum Order {
     /// Give partitions up. With [`Stop::AfterRecord`] after a commit, with [`Stop::Now`] without.
     Stop { partitions: Vec<i32>, how: Stop, done: oneshot::Sender<()> },
     /// Read a row of the group table.
-    Get { partition: i32, key: Vec<u8>, reply: oneshot::Sender<Option<Result<Option<Vec<u8>>, BoxError>>> },
+    Get {
+        partition: i32,
+        key: Vec<u8>,
+        reply: oneshot::Sender<Option<Result<Option<Vec<u8>>, BoxError>>>,
+    },
 }
 
 /// What all workers of a processor share.
@@ -70,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<StateBoard>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) local: LocalState,
+    /// Number of partitions of everything that is partitioned alike.
+    pub(crate) partitions: usize,
     /// Where a failure that no waiting cures is reported.
     pub(crate) failures: mpsc::Sender<ProcessorError>,
 }
@@ -152,7 +158,8 @@ async fn serve(shared: Shared, mut orders: mpsc::Receiver<Order>) -> Result<(), 
         Rc::clone(&pressure),
         shared.config.changelog_marks,
     ));
-    let worker = Rc::new(Worker { shared, outputs, committer, pressure, slots: RefCell::default() });
+    let worker =
+        Rc::new(Worker { shared, outputs, committer, pressure, slots: RefCell::default() });
     let commits = spawn_local(Rc::clone(&worker).commits());
     let stores = spawn_local(Rc::clone(&worker).store_rows());
     let mut stopping = Vec::new();
@@ -205,8 +212,7 @@ impl Worker {
         for (partition, slot) in slots {
             match slot.life.await {
                 Ok(Some(partition)) => stopped.push(partition),
-                Ok(None) => self.gone(partition),
-                Err(_) => self.gone(partition),
+                Ok(None) | Err(_) => self.gone(partition),
             }
         }
         if how == Stop::AfterRecord
@@ -230,6 +236,9 @@ impl Worker {
     fn gone(&self, partition: i32) {
         self.shared.board.remove_partition(partition);
         self.shared.counters.remove(partition);
+        if !self.shared.stores.are_durable() {
+            self.shared.local.remove(partition);
+        }
     }
 
     /// The last commit of partitions that leave.
@@ -262,7 +271,7 @@ impl Worker {
     }
 
     pub(crate) fn table_error(&self, partition: i32, source: BoxError) -> ProcessorError {
-        let table = roka_client::TopicPartition::new(self.outputs.table_topic(), partition);
+        let table = TopicPartition::new(self.outputs.table_topic(), partition);
         ProcessorError::Table { table, source }
     }
 
@@ -272,7 +281,8 @@ impl Worker {
         key: Vec<u8>,
         reply: oneshot::Sender<Option<Result<Option<Vec<u8>>, BoxError>>>,
     ) {
-        let partition = self.committer.partitions().into_iter().find(|here| here.number == partition);
+        let partition =
+            self.committer.partitions().into_iter().find(|here| here.number == partition);
         let row = match partition {
             Some(partition) => match partition.core.lock().await.table() {
                 Some(table) => Some(table.raw(&key).map(|row| row.map(<[u8]>::to_vec))),
@@ -308,7 +318,7 @@ impl Worker {
     }
 
     /// Every partition drops what it has in memory and begins again from what is committed.
-    fn restart_all(&self) {
+    pub(crate) fn restart_all(&self) {
         for partition in self.committer.partitions() {
             self.committer.remove(partition.number);
             partition.stop.stop(Stop::Restart);
@@ -343,6 +353,7 @@ impl Worker {
 
     /// Writes what is committed of one partition to its stores, in turns with the others on the thread.
     async fn store_partition(&self, partition: &Partition) -> Result<(), ProcessorError> {
+        let mut position = None;
         loop {
             {
                 let core = &mut *partition.core.lock().await;
@@ -352,15 +363,18 @@ impl Worker {
                 {
                     let stored = table.store_some(STORE_ROWS_PER_TURN);
                     more = stored.map_err(|source| self.table_error(partition.number, source))?;
-                    if let Some(position) = table.store().position() {
-                        self.shared.local.set(partition.number, position);
-                    }
+                    position = table.store().position();
                 }
                 if !more {
-                    return Ok(());
+                    break;
                 }
             }
             tokio::task::yield_now().await;
         }
+        if let Some(position) = position {
+            self.shared.local.set(partition.number, position);
+            self.shared.stores.note(&self.outputs.table_topic(), partition.number, position);
+        }
+        Ok(())
     }
 }
