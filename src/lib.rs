@@ -36,7 +36,6 @@ mod error;
 mod graph;
 mod hasher;
 mod key;
-mod processor;
 mod record;
 mod store;
 mod table;
@@ -47,16 +46,12 @@ mod topic;
 pub use codec::{BigEndian, Codec, DecimalInt, Functions, Json, Raw, Text};
 pub use config::{Assignment, Config, StoreKind};
 pub use context::Context;
-pub use engine::{
-    InputStats, PartitionStats, ProcessorError, State, Stats, TableStats, TopicError, Totals,
-};
 pub use error::{BoxError, ConfigError, GraphError, RecordError, Result, Stage, StoreError};
 pub use graph::{
     Backoff, GroupGraph, InputOptions, Join, Lookup, Loop, Nulls, OnError, Output, Start,
 };
 pub use hasher::Hasher;
 pub use key::Key;
-pub use processor::{GetError, Processor, ProcessorHandle, shutdown_signal};
 pub use record::{Header, HeaderValue};
 pub use store::{MemoryStore, SledStore, Slice, Store, Writes};
 pub use tester::{Emitted, Tester};

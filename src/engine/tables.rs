@@ -210,5 +210,5 @@ fn table_of(core: &mut Core, which: Which) -> Option<&mut dyn TableOps> {
 
 /// The value of the header that says which inputs the row includes.
 fn mark_of<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
-    record.headers.clone().filter(|(name, _)| *name == mark::HEADER).last()?.1
+    record.headers.filter(|(name, _)| *name == mark::HEADER).last()?.1
 }
