@@ -4,10 +4,7 @@
 //! ever dropped half done.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -42,9 +39,6 @@ use crate::{
 const ANSWERS_MAX: usize = 64;
 /// How long the brokers have to hear that the sessions are over.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Numbers the fetchers of this process, for connections of their own.
-static FETCHERS: AtomicU32 = AtomicU32::new(0);
 
 /// What users want, until the driver takes it.
 #[derive(Default)]
@@ -97,7 +91,6 @@ enum Answer {
 pub(super) struct Driver {
     core: Arc<Core>,
     config: FetcherConfig,
-    lane: Lane,
     engine: Engine,
     mailbox: Arc<Mailbox>,
     answers: mpsc::Sender<Answer>,
@@ -110,8 +103,7 @@ impl Driver {
         let engine = Engine::new(config.clone(), core.config(), rng, Instant::now());
         let (answers, mut incoming) = mpsc::channel(ANSWERS_MAX);
         let mut changes = core.metadata_changed();
-        let lane = Lane::Fetch(FETCHERS.fetch_add(1, Ordering::Relaxed));
-        let mut driver = Self { core, config, lane, engine, mailbox, answers };
+        let mut driver = Self { core, config, engine, mailbox, answers };
         while driver.turn() {
             let wake_at = driver.engine.wake_at();
             // All of these only wait: none is cut short in the middle of anything.
@@ -214,13 +206,13 @@ impl Driver {
     }
 
     fn act(&self, action: Action) {
-        let (core, config, lane) = (self.core.clone(), self.config.clone(), self.lane);
+        let (core, config) = (self.core.clone(), self.config.clone());
         let answers = self.answers.clone();
         match action {
             Action::Refresh { after } => self.core.request_refresh(after, Why::Stale),
             Action::Fetch { node, slot, plan } => {
                 self.core.spawn(async move {
-                    let result = fetch(&core, &config, (node, lane_of(slot, lane)), &plan).await;
+                    let result = fetch(&core, &config, node, slot, &plan).await;
                     // The driver is gone if nobody takes it.
                     let _ = answers.send(Answer::Fetched { node, slot, result }).await;
                 });
@@ -234,7 +226,7 @@ impl Driver {
             }
             Action::Validate { node, wants } => {
                 self.core.spawn(async move {
-                    let results = validate(&core, node, lane, &wants).await;
+                    let results = validate(&core, node, &wants).await;
                     let results = wants.into_iter().zip(results).collect();
                     let _ = answers.send(Answer::Validated(results)).await;
                 });
@@ -260,7 +252,7 @@ impl Driver {
                 ids_known: true,
                 replicas: false,
             };
-            let close = async move { fetch(&core, &config, (node, Lane::General), &plan).await };
+            let close = async move { fetch(&core, &config, node, Slot::Express, &plan).await };
             // Whether it succeeds is of no consequence: brokers let go of idle sessions too.
             let _ = tokio::time::timeout(GOODBYE, close).await;
         }
@@ -274,20 +266,17 @@ impl Drop for Driver {
     }
 }
 
-/// What must not wait behind a long poll goes where there are none.
-fn lane_of(slot: Slot, own: Lane) -> Lane {
-    match slot {
-        Slot::Regular => own,
-        Slot::Express => Lane::General,
-    }
-}
-
 async fn fetch(
     core: &Arc<Core>,
     config: &FetcherConfig,
-    (node, lane): (NodeId, Lane),
+    node: NodeId,
+    slot: Slot,
     plan: &FetchPlan,
 ) -> Result<FetchResponse, FetchFailure> {
+    let lane = match slot {
+        Slot::Regular => Lane::Fetch,
+        Slot::Express => Lane::General,
+    };
     let patience = core.config().request_timeout + plan.max_wait;
     let send = async {
         let connection = core.connection(node, lane).await?;
@@ -333,11 +322,10 @@ async fn list(
 async fn validate(
     core: &Arc<Core>,
     node: NodeId,
-    lane: Lane,
     wants: &[ValidateWant],
 ) -> Vec<Result<Option<Position>, Option<ErrorCode>>> {
     let send = async {
-        let fetch = core.version_of::<FetchRequest>(node, lane).await?;
+        let fetch = core.version_of::<FetchRequest>(node, Lane::Fetch).await?;
         if fetch >= wire::FETCH_VALIDATES {
             // The broker compares by itself, with each Fetch.
             return Ok(None);

@@ -155,7 +155,7 @@ impl Batch {
             Content::Records(builder) => build(builder, Format::Batch(ProducerFields::NONE))?,
         };
         let mut halves = [BatchBuilder::new(self.options), BatchBuilder::new(self.options)];
-        let half = (self.bytes + HEADER_SIZE) / 2;
+        let half = self.bytes.midpoint(HEADER_SIZE);
         let last = self.count as usize - 1;
         each_record(&whole, |i, timestamp, key, value, headers| {
             let first_full = !halves[1].is_empty() || halves[0].size() >= half || i == last;
@@ -170,7 +170,9 @@ impl Batch {
             Self::new(first, self.headers, bytes, self.opened, promise),
             Self::new(second, self.headers, self.bytes - bytes, self.opened, rest),
         ];
-        parts.iter_mut().for_each(|part| part.generation = self.generation);
+        for part in &mut parts {
+            part.generation = self.generation;
+        }
         Ok(parts)
     }
 

@@ -49,6 +49,11 @@ impl Budget {
         }
     }
 
+    /// Lets all who wait try once more: there will be no more memory.
+    pub(crate) fn end(&self) {
+        self.freed.notify_waiters();
+    }
+
     /// Whether somebody waits for memory.
     pub(crate) fn is_short(&self) -> bool {
         self.waiters.load(Ordering::SeqCst) > 0

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roka_protocol::ErrorCode;
-use roka_protocol::records::{Compression, RecordError};
+use roka_protocol::records::RecordError;
 
 use crate::{Error, SendError};
 
@@ -193,9 +193,4 @@ impl fmt::Display for Last<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |last| write!(f, "; the last obstacle: {last}"))
     }
-}
-
-/// The feature of a compression that not every broker has, and since which version of Produce it has it.
-pub(crate) fn needed_version(compression: Compression) -> Option<(&'static str, i16)> {
-    (compression == Compression::Zstd).then_some(("compression zstd", 7))
 }

@@ -323,18 +323,18 @@ impl<B> Sequencer<B> {
     pub(crate) fn split<E>(
         &mut self,
         token: Token,
-        split: impl FnOnce(&B) -> Result<Vec<(B, i32)>, E>,
+        split: impl FnOnce(&mut B) -> Result<Vec<(B, i32)>, E>,
     ) -> Result<(), (B, E)> {
         let Some(i) = self.current(token) else {
             self.stale = self.stale.saturating_sub(1);
             return Ok(());
         };
         self.one_at_a_time = true;
-        let Some(batch) = self.entries[i].batch.take() else {
+        let Some(mut batch) = self.entries[i].batch.take() else {
             self.remove_failed(i);
             return Ok(());
         };
-        match split(&batch) {
+        match split(&mut batch) {
             Ok(parts) => {
                 let Some(whole) = self.entries.remove(i) else { return Ok(()) };
                 let more = (parts.len() as u64).saturating_sub(1);

@@ -58,10 +58,30 @@ struct State {
     listed: bool,
     /// No more records: the producer is closed.
     ended: bool,
-    clock_ms: i64,
-    clock_left: u32,
-    /// The batch lives long: read the clock for each record.
-    clock_exact: bool,
+    clock: Clock,
+}
+
+/// The time of day, read once for several records.
+#[derive(Debug, Default)]
+struct Clock {
+    ms: i64,
+    /// For so many records more.
+    left: u32,
+    /// The batch lives long: it is read for each record.
+    exact: bool,
+}
+
+impl Clock {
+    #[inline]
+    fn now(&mut self) -> i64 {
+        if self.left == 0 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.ms = now.as_millis() as i64;
+            self.left = if self.exact { 1 } else { RECORDS_PER_CLOCK };
+        }
+        self.left -= 1;
+        self.ms
+    }
 }
 
 /// A closed batch, or the place of one that is being compressed.
@@ -119,9 +139,7 @@ impl Slot {
             next_serial: 0,
             listed: false,
             ended: false,
-            clock_ms: 0,
-            clock_left: 0,
-            clock_exact: false,
+            clock: Clock::default(),
         };
         Self {
             index,
@@ -280,7 +298,7 @@ impl Slot {
             self.waiting.fetch_add(1, Ordering::Relaxed);
         }
         // Its records come too slowly to count on the clock of the first.
-        state.clock_exact = true;
+        state.clock.exact = true;
         let mut new = 0;
         for place in &mut state.closed {
             new += usize::from(place.generation.is_none());
@@ -328,7 +346,7 @@ impl State {
         } else if self.credit < need {
             self.draw(shared, need)?;
         }
-        let timestamp_ms = record.timestamp_ms.unwrap_or_else(|| self.clock());
+        let timestamp_ms = record.timestamp_ms.unwrap_or_else(|| self.clock.now());
         let before = self.builder.size();
         if let Err(error) = self.builder.push(timestamp_ms, record.key, record.value, headers()) {
             self.undo(after);
@@ -369,8 +387,7 @@ impl State {
         }
         self.opened = Some(Instant::now());
         self.headers = false;
-        self.clock_left = 0;
-        self.clock_exact = false;
+        self.clock = Clock::default();
         self.credit -= HEADER_SIZE;
         self.bytes = HEADER_SIZE;
         after.list = !std::mem::replace(&mut self.listed, true);
@@ -423,17 +440,6 @@ impl State {
             if compress { (None, Some((serial, batch))) } else { (Some(batch), None) };
         self.closed.push_back(Closed { serial, generation: None, batch });
         job
-    }
-
-    #[inline]
-    fn clock(&mut self) -> i64 {
-        if self.clock_left == 0 {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.clock_ms = now.as_millis() as i64;
-            self.clock_left = if self.clock_exact { 1 } else { RECORDS_PER_CLOCK };
-        }
-        self.clock_left -= 1;
-        self.clock_ms
     }
 }
 

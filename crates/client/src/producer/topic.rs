@@ -10,8 +10,10 @@ use crate::partitioner::Sticky;
 /// moves when the topic grows.
 #[derive(Debug, Default)]
 struct Table {
-    segments: [OnceLock<Box<[OnceLock<Arc<Slot>>]>>; 31],
+    segments: [OnceLock<Segment>; 31],
 }
+
+type Segment = Box<[OnceLock<Arc<Slot>>]>;
 
 impl Table {
     /// Segment k holds the partitions from 2^k - 1 to 2^(k+1) - 2.
