@@ -7,9 +7,11 @@ use roka_protocol::{Request, Route};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
+use crate::admin::Admin;
 use crate::connection::Lane;
 use crate::coordinator::CoordinatorKind;
 use crate::core::Core;
+use crate::metadata::Tracked;
 use crate::outcome::Outcome;
 use crate::router::Target;
 use crate::transport::{TcpTransport, Transport};
@@ -81,6 +83,11 @@ impl Client {
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.inner.core
+    }
+
+    /// Administrative calls.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 
     /// The configuration it was made with.
@@ -172,10 +179,8 @@ impl Client {
     where
         R: Request<Response: Outcome>,
     {
-        self.core().track_topics(&[topic]);
-        let response = self.route(Target::Leader(topic.into(), partition), request).await;
-        self.core().untrack_topics(&[topic]);
-        response
+        let _tracked = Tracked::new(self.core(), vec![topic.into()]);
+        self.route(Target::Leader(topic.into(), partition), request).await
     }
 
     async fn route<R>(&self, target: Target, request: R) -> Result<R::Response, Error>

@@ -147,15 +147,15 @@ impl Connection {
         let versions = self.shared.versions.get();
         versions.and_then(|versions| versions.of::<R>(cap)).ok_or_else(|| {
             let ours = <R as Message>::VERSIONS;
-            let high = cap.unwrap_or(i16::MAX).min(*ours.end());
-            let api = api_of::<R>();
-            SendError::UnsupportedVersion {
-                node: self.shared.node,
-                api,
-                need: (*ours.start(), high),
-                have: versions.and_then(|versions| versions.range(api)),
-            }
+            self.too_old::<R>((*ours.start(), cap.unwrap_or(i16::MAX).min(*ours.end())))
         })
+    }
+
+    /// The error of a request that would need one of these versions.
+    pub(crate) fn too_old<R: Request>(&self, need: (i16, i16)) -> SendError {
+        let api = api_of::<R>();
+        let have = self.shared.versions.get().and_then(|versions| versions.range(api));
+        SendError::UnsupportedVersion { node: self.shared.node, api, need, have }
     }
 
     /// Whether requests can be started on it.

@@ -166,7 +166,7 @@ pub enum SendError {
         after: Duration,
     },
     /// Broker and client have no version of the API in common.
-    #[error("{api} needs a version from {} to {}, broker {node} has {}", need.0, need.1, Range(*have))]
+    #[error("{api} needs version {} or later, broker {node} has {}", need.0, Range(*have))]
     UnsupportedVersion {
         /// The broker.
         node: NodeId,

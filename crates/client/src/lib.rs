@@ -3,6 +3,7 @@
 
 mod action;
 mod address;
+pub mod admin;
 mod client;
 mod config;
 mod connection;
@@ -27,6 +28,7 @@ mod versions;
 
 pub use action::Action;
 pub use address::{Address, DEFAULT_PORT};
+pub use admin::Admin;
 pub use client::Client;
 pub use config::Config;
 pub use counters::{ApiCounters, Counters};

@@ -20,7 +20,7 @@ use roka_protocol::{ErrorCode, Uuid};
 
 pub(crate) use merge::{Hint, Update};
 pub(crate) use refresh::Why;
-pub(crate) use task::{Store, keep_fresh};
+pub(crate) use task::{Store, Tracked, keep_fresh};
 
 use crate::Address;
 

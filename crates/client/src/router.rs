@@ -23,6 +23,10 @@ use crate::outcome::Outcome;
 use crate::retry::{Backoff, Deadline};
 use crate::{Error, NodeId, SendError, Subject};
 
+/// A topic that was made a moment ago may not be known to all brokers yet; one that is unknown for longer
+/// does not exist.
+pub(crate) const TOPIC_PROPAGATION: Duration = Duration::from_secs(3);
+
 /// Who must answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -116,6 +120,21 @@ impl Core {
         target: Target,
         lane: Lane,
         deadline: Deadline,
+        build: impl FnMut(i16) -> R,
+    ) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        self.route_in((0, i16::MAX), target, lane, deadline, build).await
+    }
+
+    /// As [`route`](Self::route), in no version outside of `versions`.
+    pub(crate) async fn route_in<R>(
+        self: &Arc<Self>,
+        versions: (i16, i16),
+        target: Target,
+        lane: Lane,
+        deadline: Deadline,
         mut build: impl FnMut(i16) -> R,
     ) -> Result<R::Response, Error>
     where
@@ -140,7 +159,8 @@ impl Core {
             let place = found.map_err(|_| call.timeout())??;
             let generation = self.metadata().generation;
             let answer =
-                timeout_at(deadline.at(), self.attempt(place.node, lane, &mut build)).await;
+                timeout_at(deadline.at(), self.attempt(place.node, lane, versions, &mut build))
+                    .await;
             match answer.map_err(|_| call.timeout())? {
                 Ok(response) => match response.find_code(&|code| call.target.repeats(code)) {
                     None => return Ok(response),
@@ -160,10 +180,14 @@ impl Core {
         self: &Arc<Self>,
         node: NodeId,
         lane: Lane,
+        (least, most): (i16, i16),
         build: &mut impl FnMut(i16) -> R,
     ) -> Result<R::Response, SendError> {
         let connection = self.connection(node, lane).await?;
-        let version = connection.version_of::<R>(None)?;
+        let version = connection.version_of::<R>(Some(most))?;
+        if version < least {
+            return Err(connection.too_old::<R>((least, most)));
+        }
         let timeout = self.config().request_timeout;
         connection.start_in(version, &build(version), timeout)?.await
     }
@@ -235,8 +259,12 @@ impl Call<'_> {
                     let topic = topic.clone();
                     return Err(Error::NoSuchPartition { topic, partition, partitions });
                 }
-                // Who asks for a partition's leader must say so (`track_topics`), and was told no.
-                if !code.is_ok() && known.partitions.is_empty() && !action::of(code).is_retry() {
+                // A topic that was just made may not be known everywhere yet.
+                let young = code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                    && self.started.elapsed() < TOPIC_PROPAGATION;
+                let passes = young
+                    || action::of(code).is_retry() && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                if !code.is_ok() && known.partitions.is_empty() && !passes {
                     return Err(Error::refused(ApiKey::Metadata, self.target.subject(), code));
                 }
             }

@@ -91,6 +91,28 @@ impl Store {
     }
 }
 
+/// Topics that are asked for while this lives.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    core: Arc<Core>,
+    topics: Vec<Arc<str>>,
+}
+
+impl Tracked {
+    pub(crate) fn new(core: &Arc<Core>, mut topics: Vec<Arc<str>>) -> Self {
+        topics.sort_unstable();
+        topics.dedup();
+        core.track_topics(&topics);
+        Self { core: core.clone(), topics }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.core.untrack_topics(&self.topics);
+    }
+}
+
 impl Core {
     /// Adds topics to what is asked for. Each call is undone by one [`untrack_topics`](Self::untrack_topics).
     pub(crate) fn track_topics<T: AsRef<str>>(&self, topics: &[T]) {
