@@ -69,6 +69,8 @@ outcomes! {
     elect_leaders::ElectLeadersResponse: |it| std::iter::once(it.error_code)
         .chain(each!(it.replica_election_results => partition_result, error_code));
     end_txn::EndTxnResponse: |it| [it.error_code];
+    fetch::FetchResponse: |it|
+        std::iter::once(it.error_code).chain(each!(it.responses => partitions, error_code));
     heartbeat::HeartbeatResponse: |it| [it.error_code];
     incremental_alter_configs::IncrementalAlterConfigsResponse: |it| each!(it.responses, error_code);
     init_producer_id::InitProducerIdResponse: |it| [it.error_code];
@@ -90,6 +92,7 @@ outcomes! {
         .chain(each!(it.topics => partitions, error_code));
     offset_for_leader_epoch::OffsetForLeaderEpochResponse: |it|
         each!(it.topics => partitions, error_code);
+    produce::ProduceResponse: |it| each!(it.responses => partition_responses, error_code);
     quotas::DescribeClientQuotasResponse: |it| [it.error_code];
     quotas::AlterClientQuotasResponse: |it| each!(it.entries, error_code);
     scram::DescribeUserScramCredentialsResponse: |it|

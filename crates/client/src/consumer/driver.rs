@@ -23,7 +23,9 @@ use tokio::{
 
 use super::{
     FetcherConfig, Position,
-    engine::{Action, Command, Engine, FetchFailure, FetchPlan, ListWant, Slot, ValidateWant},
+    engine::{
+        Action, Command, Engine, FetchFailure, FetchPlan, Fetched, ListWant, Slot, ValidateWant,
+    },
     queue::Shared,
     session::SessionPlan,
     wire,
@@ -82,7 +84,7 @@ impl Mailbox {
 type Lookup<W> = Vec<(W, Result<Option<Position>, Option<ErrorCode>>)>;
 
 enum Answer {
-    Fetched { node: NodeId, slot: Slot, result: Result<FetchResponse, FetchFailure> },
+    Fetched { node: NodeId, slot: Slot, result: Result<Fetched, FetchFailure> },
     Listed(Lookup<ListWant>),
     Validated(Lookup<ValidateWant>),
 }
@@ -152,8 +154,8 @@ impl Driver {
         let now = Instant::now();
         match answer {
             Answer::Fetched { node, slot, result } => {
-                if let Ok(response) = &result {
-                    self.hints(response);
+                if let Ok(fetched) = &result {
+                    self.hints(&fetched.response);
                 }
                 self.engine.update(&self.core.metadata(), now);
                 self.engine.fetched(node, slot, result, now);
@@ -272,7 +274,7 @@ async fn fetch(
     node: NodeId,
     slot: Slot,
     plan: &FetchPlan,
-) -> Result<FetchResponse, FetchFailure> {
+) -> Result<Fetched, FetchFailure> {
     let lane = match slot {
         Slot::Regular => Lane::Fetch,
         Slot::Express => Lane::General,
@@ -286,10 +288,11 @@ async fn fetch(
             return Ok(None);
         }
         let request = wire::fetch(plan, config, core.config().rack.as_deref(), version);
-        connection.start_in(version, &request, patience)?.await.map(Some)
+        let response = connection.start_in(version, &request, patience)?.await?;
+        Ok(Some(Fetched { response, version }))
     };
     match send.await {
-        Ok(Some(response)) => Ok(response),
+        Ok(Some(fetched)) => Ok(fetched),
         Ok(None) => Err(FetchFailure::NoSessions),
         Err(error) => {
             report("Fetch", node, &error);

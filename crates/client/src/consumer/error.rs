@@ -11,15 +11,15 @@ use crate::TopicPartition;
 pub enum FetchError {
     /// The offset is not in the log, and the policy is [`ResetPolicy::Fail`](super::ResetPolicy::Fail).
     #[error(
-        "{partition}: offset {offset} is outside of the log, which begins at {}: seek to an offset that exists, or set a reset policy",
-        Known(*log_start)
+        "{partition}: offset {offset} is outside of the log{}: seek to an offset that exists, or set a reset policy",
+        Begins(*log_start)
     )]
     OutOfRange {
         /// The partition.
         partition: TopicPartition,
         /// The offset that was asked for.
         offset: i64,
-        /// The first offset of the log, if the broker said so.
+        /// The first offset of the log, if the broker said so (Kafka does not).
         log_start: Option<i64>,
     },
     /// Records that were read before are gone: a replica without them became leader (KIP-320).
@@ -82,14 +82,11 @@ pub enum FetchError {
     },
 }
 
-struct Known(Option<i64>);
+struct Begins(Option<i64>);
 
-impl std::fmt::Display for Known {
+impl std::fmt::Display for Begins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(offset) => write!(f, "{offset}"),
-            None => write!(f, "an offset the broker does not tell"),
-        }
+        self.0.map_or(Ok(()), |offset| write!(f, ", which begins at {offset}"))
     }
 }
 

@@ -17,6 +17,18 @@ use crate::{
     },
 };
 
+/// The first version of Fetch that answers with one batch although it is larger than what was asked for (KIP-74).
+const AT_LEAST_ONE: i16 = 3;
+/// The most that is asked for to get a batch that is larger than what was asked for, in bytes.
+const LARGEST_BATCH: usize = 1 << 30;
+
+/// An answer to Fetch.
+#[derive(Debug, Clone)]
+pub(in crate::consumer) struct Fetched {
+    pub(in crate::consumer) response: FetchResponse,
+    pub(in crate::consumer) version: i16,
+}
+
 /// Why a Fetch brought no answer that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::consumer) enum FetchFailure {
@@ -33,7 +45,7 @@ impl Engine {
         &mut self,
         id: NodeId,
         slot: Slot,
-        result: Result<FetchResponse, FetchFailure>,
+        result: Result<Fetched, FetchFailure>,
         now: Instant,
     ) {
         let node = self.node(id);
@@ -52,7 +64,7 @@ impl Engine {
             }
         }
         match result {
-            Ok(response) => self.answered(id, slot, &flight, response, now),
+            Ok(fetched) => self.answered(id, slot, &flight, fetched, now),
             Err(FetchFailure::NoSessions) => {
                 let node = self.node(id);
                 node.sessionless = true;
@@ -83,7 +95,7 @@ impl Engine {
         id: NodeId,
         slot: Slot,
         flight: &Flight,
-        response: FetchResponse,
+        Fetched { response, version }: Fetched,
         now: Instant,
     ) {
         let code = ErrorCode(response.error_code);
@@ -101,7 +113,7 @@ impl Engine {
             for data in topic.partitions {
                 let name = TopicPartition::new(name.clone(), data.partition_index);
                 if let Some(asked) = flight.asked.get(&name) {
-                    self.partition(&name, asked, data, now);
+                    self.partition(&name, asked, data, version, now);
                 }
             }
         }
@@ -142,6 +154,7 @@ impl Engine {
         name: &TopicPartition,
         asked: &Asked,
         data: PartitionData,
+        version: i16,
         now: Instant,
     ) {
         let mut rng = self.rng.fork();
@@ -169,8 +182,13 @@ impl Engine {
             part.patient = false;
             return part.place.prefer(replica, now, lease);
         }
+        let behind = part.position().is_some_and(|it| it.offset < data.high_watermark);
         if has_records {
             self.records(name, data);
+        } else if version < AT_LEAST_ONE && behind {
+            // There is a batch, but not even its beginning was sent.
+            part.least_bytes = (part.least_bytes.max(asked.bytes) * 2).min(LARGEST_BATCH);
+            part.patient = false;
         }
     }
 
@@ -185,7 +203,7 @@ impl Engine {
         let span = Span::of(&records);
         if span.bytes == 0 {
             // Brokers before Fetch v3 cut a batch that is larger than what was asked for.
-            part.least_bytes = cut_size(&records).max(part.least_bytes);
+            part.least_bytes = cut_size(&records).max(part.least_bytes).min(LARGEST_BATCH);
             return;
         }
         let next = span.next.unwrap_or(position);

@@ -14,7 +14,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub(super) use answers::FetchFailure;
+pub(super) use answers::{FetchFailure, Fetched};
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -124,6 +124,7 @@ struct Part {
 struct Asked {
     era: u64,
     attempt: Attempt,
+    bytes: usize,
 }
 
 struct Flight {

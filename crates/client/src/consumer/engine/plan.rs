@@ -183,7 +183,8 @@ impl Engine {
         let ids_known = ready.iter().all(|ready| ready.want.topic_id != Uuid::default());
         let max_bytes = max_bytes(&ready, nodes).min(most);
         let wants: Vec<_> = ready.into_iter().map(|ready| (ready.name, ready.want)).collect();
-        let names: Vec<_> = wants.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<_> =
+            wants.iter().map(|(name, want)| (name.clone(), want.max_bytes)).collect();
         let session = if slot == Slot::Express || node.sessionless {
             SessionPlan::sessionless(wants)
         } else {
@@ -191,12 +192,12 @@ impl Engine {
         };
         let asked = names
             .into_iter()
-            .filter_map(|name| {
+            .filter_map(|(name, bytes)| {
                 let part = self.parts.get_mut(&name)?;
                 part.busy = Some(number);
                 part.patient = false;
-                let asked = Asked { era: part.era, attempt: part.place.attempt(id) };
-                Some((name, asked))
+                let (attempt, bytes) = (part.place.attempt(id), bytes as usize);
+                Some((name, Asked { era: part.era, attempt, bytes }))
             })
             .collect();
         let flight = Some(Flight { number, asked });
