@@ -174,7 +174,7 @@ fn shown(shared: &Shared, config: &TopicConfig) -> Vec<CreatableTopicConfigs> {
             name: definition.name.to_owned(),
             value: Some(own.cloned().unwrap_or_else(|| definition.value_on(&shared.config))),
             read_only: false,
-            config_source: definition.source(own.is_some(), &shared.config),
+            config_source: definition.source(own.is_some(), &shared.config) as i8,
             is_sensitive: false,
         }
     };

@@ -5,15 +5,23 @@
 //! - reports errors in the response, as Kafka does; it has no other way to fail;
 //! - takes locks for as long as it looks, never across an await.
 
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
 mod hints;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
@@ -107,7 +115,15 @@ apis! {
     DeleteRecords delete_records::DeleteRecordsRequest 0..=2;
     InitProducerId init_producer_id::InitProducerIdRequest 0..=6;
     OffsetForLeaderEpoch offset_for_leader_epoch::OffsetForLeaderEpochRequest 0..=4;
+    DescribeConfigs describe_configs::DescribeConfigsRequest 0..=4;
+    AlterConfigs alter_configs::AlterConfigsRequest 0..=2;
+    DescribeLogDirs describe_log_dirs::DescribeLogDirsRequest 0..=4;
     CreatePartitions create_partitions::CreatePartitionsRequest 0..=3;
+    ElectLeaders elect_leaders::ElectLeadersRequest 0..=2;
+    IncrementalAlterConfigs incremental_alter_configs::IncrementalAlterConfigsRequest 0..=1;
+    ListPartitionReassignments list_partition_reassignments::ListPartitionReassignmentsRequest 0..=0;
+    DescribeCluster describe_cluster::DescribeClusterRequest 0..=2;
+    DescribeTopicPartitions describe_topic_partitions::DescribeTopicPartitionsRequest 0..=0;
 }
 
 /// The versions of `api` that the node admits to, caps included; empty when it does not speak it.

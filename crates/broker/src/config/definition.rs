@@ -13,10 +13,8 @@ pub(crate) enum Kind {
     Ratio,
     /// One of these.
     Choice(&'static [&'static str]),
-    /// Some of these, separated by commas.
+    /// Some of these, separated by commas; anything when none are named.
     List(&'static [&'static str]),
-    /// Anything.
-    Text,
 }
 
 /// One setting.
@@ -61,19 +59,37 @@ impl Definition {
     }
 
     /// Where a topic's value comes from: itself, the broker's settings, or Kafka's default.
-    pub(crate) fn source(&self, own: bool, broker: &BrokerConfig) -> i8 {
+    pub(crate) fn source(&self, own: bool, broker: &BrokerConfig) -> Source {
         match self.from_broker {
-            _ if own => TOPIC_SOURCE,
-            Some(name) if broker.is_set(name) => STATIC_BROKER_SOURCE,
-            _ => DEFAULT_SOURCE,
+            _ if own => Source::Topic,
+            Some(name) if broker.is_set(name) => Source::StaticBroker,
+            _ => Source::Default,
         }
     }
 }
 
 /// Where a value comes from, as Kafka numbers it.
-const TOPIC_SOURCE: i8 = 1;
-const STATIC_BROKER_SOURCE: i8 = 4;
-const DEFAULT_SOURCE: i8 = 5;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum Source {
+    Topic = 1,
+    StaticBroker = 4,
+    Default = 5,
+}
+
+impl Kind {
+    /// As Kafka numbers the types of settings.
+    pub(crate) fn number(self) -> i8 {
+        match self {
+            Self::Bool => 1,
+            Self::Choice(_) => 2,
+            Self::Int(..) => 3,
+            Self::Long(..) => 5,
+            Self::Ratio => 6,
+            Self::List(_) => 7,
+        }
+    }
+}
 
 /// The setting of a topic by its name.
 pub(crate) fn topic_setting(name: &str) -> Option<&'static Definition> {

@@ -7,7 +7,9 @@ mod definition;
 
 use std::collections::BTreeMap;
 
-pub(crate) use definition::{Definition, Kind, TOPIC_SETTINGS, broker_setting, topic_setting};
+pub(crate) use definition::{
+    BROKER_SETTINGS, Definition, Kind, Source, TOPIC_SETTINGS, broker_setting, topic_setting,
+};
 
 /// A setting that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -37,8 +37,16 @@ impl Topic {
         read(&self.config).clone()
     }
 
-    pub(crate) fn set_config(&self, config: TopicConfig) {
-        *write(&self.config) = Arc::new(config);
+    /// Replaces the settings with what `change` makes of them; nothing when it gives none.
+    pub(crate) fn alter_config<E>(
+        &self,
+        change: impl FnOnce(&TopicConfig) -> Result<Option<TopicConfig>, E>,
+    ) -> Result<(), E> {
+        let mut present = write(&self.config);
+        if let Some(config) = change(&present)? {
+            *present = Arc::new(config);
+        }
+        Ok(())
     }
 
     pub(crate) fn snapshot(&self) -> TopicSnapshot {
