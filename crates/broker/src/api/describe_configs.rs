@@ -19,7 +19,7 @@ pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
 
 impl Handler for DescribeConfigsRequest {
-    async fn handle(self, node: &Node, _: &RequestContext) -> DescribeConfigsResponse {
+    async fn handle(self, node: &Node, ctx: &RequestContext) -> DescribeConfigsResponse {
         let results = self.resources.iter().map(|asked| {
             match describe(&node.shared, asked, self.include_synonyms) {
                 Ok(configs) => {
@@ -28,7 +28,14 @@ impl Handler for DescribeConfigsRequest {
                 Err((error, text)) => result(asked, error, Some(text)),
             }
         });
-        DescribeConfigsResponse { results: results.collect(), ..Default::default() }
+        let mut results: Vec<_> = results.collect();
+        if ctx.version == 0 {
+            // Sources came with version 1.
+            for setting in results.iter_mut().flat_map(|it| &mut it.configs) {
+                setting.is_default = setting.config_source == Source::Default as i8;
+            }
+        }
+        DescribeConfigsResponse { results, ..Default::default() }
     }
 
     fn refuse(&self, error: ErrorCode) -> DescribeConfigsResponse {
@@ -139,7 +146,7 @@ fn shown(
         name: definition.name.to_owned(),
         value,
         read_only: false,
-        is_default: config_source == Source::Default as i8,
+        is_default: false,
         config_source,
         is_sensitive: false,
         synonyms,

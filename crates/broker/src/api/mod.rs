@@ -169,6 +169,10 @@ async fn serve<R: Handler>(
     if silent {
         return Ok(Answer::Nothing);
     }
-    frame::encode_response(ctx.api.key(), ctx.version, ctx.correlation_id, &response)
-        .map(Answer::Response)
+    let encoded = frame::encode_response(ctx.api.key(), ctx.version, ctx.correlation_id, &response);
+    if let Err(error) = &encoded {
+        // A mistake in the handler: the client sees a closed connection, so the reason must be told here.
+        tracing::error!(api = %ctx.api, version = ctx.version, %error, "the response cannot be encoded");
+    }
+    encoded.map(Answer::Response)
 }
