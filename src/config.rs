@@ -15,6 +15,18 @@ pub enum StoreKind {
     Memory,
 }
 
+/// How the members of a group share its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Assignment {
+    /// Evenly; partitions stay where they are, or go where their local state is; members that keep theirs
+    /// process on during a rebalance. The default. All members must be Roka's.
+    #[default]
+    Sticky,
+    /// As Goka does it, so that Goka's processors can be in the group: every rebalance stops all members.
+    Goka,
+}
+
 /// The settings of a processor, an emitter or a view.
 ///
 /// ```
@@ -69,6 +81,15 @@ pub struct Config {
     pub session_timeout: Duration,
     /// How long members may take to give up partitions in a rebalance. Default: 60 s.
     pub rebalance_timeout: Duration,
+    /// How partitions are shared among the members of a group. Default: [`Assignment::Sticky`].
+    pub assignment: Assignment,
+    /// Whether rows in the changelog say, in a header of some 30 bytes, which inputs they include. With it an input never
+    /// counts twice in the table after a crash, though what it emits may be repeated; without it, or on
+    /// brokers before 0.11, which have no headers, it may. Goka and others ignore the header. Default: true.
+    pub changelog_marks: bool,
+    /// How long to wait for a broker when a processor starts. Afterwards brokers are waited for without
+    /// limit. Default: 60 s.
+    pub start_timeout: Duration,
     /// How long a producer waits to fill a batch. Default: 5 ms.
     pub linger: Duration,
 }
@@ -95,6 +116,9 @@ impl Config {
             start: Start::default(),
             session_timeout: Duration::from_secs(45),
             rebalance_timeout: Duration::from_secs(60),
+            assignment: Assignment::default(),
+            changelog_marks: true,
+            start_timeout: Duration::from_secs(60),
             linger: Duration::from_millis(5),
         }
     }
@@ -133,6 +157,7 @@ impl Config {
         positive("commit_interval", self.commit_interval)?;
         check(self.commit_bytes > 0, "commit_bytes", self.commit_bytes, "must be positive")?;
         check(self.store_rows_max > 0, "store_rows_max", self.store_rows_max, "must be positive")?;
+        positive("start_timeout", self.start_timeout)?;
         let session = self.session_timeout;
         check(
             (Duration::from_secs(1)..=Duration::from_secs(30 * 60)).contains(&session),

@@ -44,7 +44,7 @@ mod tester;
 mod topic;
 
 pub use codec::{BigEndian, Codec, DecimalInt, Functions, Json, Raw, Text};
-pub use config::{Config, StoreKind};
+pub use config::{Assignment, Config, StoreKind};
 pub use context::Context;
 pub use error::{BoxError, ConfigError, GraphError, RecordError, Result, Stage, StoreError};
 pub use graph::{

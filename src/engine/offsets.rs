@@ -12,12 +12,14 @@
 pub(crate) struct Progress {
     position: i64,
     committed: Option<i64>,
+    /// What is committed, or where it began while nothing is.
+    base: i64,
 }
 
 impl Progress {
     /// Begins at `position`; `committed` is what the group has committed, if anything.
     pub(crate) fn new(position: i64, committed: Option<i64>) -> Self {
-        Self { position, committed }
+        Self { position, committed, base: committed.unwrap_or(position) }
     }
 
     /// The next offset to process.
@@ -25,9 +27,9 @@ impl Progress {
         self.position
     }
 
-    /// The committed offset: where processing begins after a crash.
-    pub(crate) fn committed(self) -> Option<i64> {
-        self.committed
+    /// Where processing begins after a crash: the committed offset, or where this began while there is none.
+    pub(crate) fn base(self) -> i64 {
+        self.base
     }
 
     /// Everything below `next` is processed.
@@ -43,11 +45,12 @@ impl Progress {
     /// The group has committed `offset`.
     pub(crate) fn commit(&mut self, offset: i64) {
         self.committed = self.committed.max(Some(offset));
+        self.base = self.base.max(offset);
     }
 
     /// The log no longer has the position: continues at `position`, which may be lower.
     pub(crate) fn reset(&mut self, position: i64) {
-        *self = Self { position, committed: None };
+        *self = Self::new(position, None);
     }
 }
 

@@ -81,6 +81,14 @@ pub(crate) struct Wanted {
     pub(crate) loopback: Option<String>,
 }
 
+impl Wanted {
+    /// All names, each once or more.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
+        let foreign = self.inputs.iter().chain(&self.joins).chain(&self.others);
+        foreign.chain(&self.table).chain(&self.loopback)
+    }
+}
+
 /// What the cluster says of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {

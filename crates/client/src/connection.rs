@@ -40,8 +40,9 @@ pub(crate) enum Lane {
     General,
     /// Produce.
     Produce,
-    /// Fetch: the broker holds the request until there are records.
-    Fetch,
+    /// Fetch: the broker holds the request until there are records, and answers one after the other. So each
+    /// fetcher, by its number, has connections of its own.
+    Fetch(u32),
     /// Join, sync and heartbeat of groups: join is held until the group is complete.
     Group,
 }

@@ -4,7 +4,10 @@
 //! ever dropped half done.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,9 @@ use crate::{
 const ANSWERS_MAX: usize = 64;
 /// How long the brokers have to hear that the sessions are over.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Numbers the fetchers of this process, for connections of their own.
+static FETCHERS: AtomicU32 = AtomicU32::new(0);
 
 /// What users want, until the driver takes it.
 #[derive(Default)]
@@ -93,6 +99,7 @@ enum Answer {
 pub(super) struct Driver {
     core: Arc<Core>,
     config: FetcherConfig,
+    lane: Lane,
     engine: Engine,
     mailbox: Arc<Mailbox>,
     answers: mpsc::Sender<Answer>,
@@ -105,7 +112,8 @@ impl Driver {
         let engine = Engine::new(config.clone(), core.config(), rng, Instant::now());
         let (answers, mut incoming) = mpsc::channel(ANSWERS_MAX);
         let mut changes = core.metadata_changed();
-        let mut driver = Self { core, config, engine, mailbox, answers };
+        let lane = Lane::Fetch(FETCHERS.fetch_add(1, Ordering::Relaxed));
+        let mut driver = Self { core, config, lane, engine, mailbox, answers };
         while driver.turn() {
             let wake_at = driver.engine.wake_at();
             // All of these only wait: none is cut short in the middle of anything.
@@ -208,13 +216,13 @@ impl Driver {
     }
 
     fn act(&self, action: Action) {
-        let (core, config) = (self.core.clone(), self.config.clone());
+        let (core, config, lane) = (self.core.clone(), self.config.clone(), self.lane);
         let answers = self.answers.clone();
         match action {
             Action::Refresh { after } => self.core.request_refresh(after, Why::Stale),
             Action::Fetch { node, slot, plan } => {
                 self.core.spawn(async move {
-                    let result = fetch(&core, &config, node, slot, &plan).await;
+                    let result = fetch(&core, &config, (node, lane_of(slot, lane)), &plan).await;
                     // The driver is gone if nobody takes it.
                     let _ = answers.send(Answer::Fetched { node, slot, result }).await;
                 });
@@ -228,7 +236,7 @@ impl Driver {
             }
             Action::Validate { node, wants } => {
                 self.core.spawn(async move {
-                    let results = validate(&core, node, &wants).await;
+                    let results = validate(&core, node, lane, &wants).await;
                     let results = wants.into_iter().zip(results).collect();
                     let _ = answers.send(Answer::Validated(results)).await;
                 });
@@ -254,7 +262,7 @@ impl Driver {
                 ids_known: true,
                 replicas: false,
             };
-            let close = async move { fetch(&core, &config, node, Slot::Express, &plan).await };
+            let close = async move { fetch(&core, &config, (node, Lane::General), &plan).await };
             // Whether it succeeds is of no consequence: brokers let go of idle sessions too.
             let _ = tokio::time::timeout(GOODBYE, close).await;
         }
@@ -268,17 +276,20 @@ impl Drop for Driver {
     }
 }
 
+/// What must not wait behind a long poll goes where there are none.
+fn lane_of(slot: Slot, own: Lane) -> Lane {
+    match slot {
+        Slot::Regular => own,
+        Slot::Express => Lane::General,
+    }
+}
+
 async fn fetch(
     core: &Arc<Core>,
     config: &FetcherConfig,
-    node: NodeId,
-    slot: Slot,
+    (node, lane): (NodeId, Lane),
     plan: &FetchPlan,
 ) -> Result<Fetched, FetchFailure> {
-    let lane = match slot {
-        Slot::Regular => Lane::Fetch,
-        Slot::Express => Lane::General,
-    };
     let patience = core.config().request_timeout + plan.max_wait;
     let send = async {
         let connection = core.connection(node, lane).await?;
@@ -325,10 +336,11 @@ async fn list(
 async fn validate(
     core: &Arc<Core>,
     node: NodeId,
+    lane: Lane,
     wants: &[ValidateWant],
 ) -> Vec<Result<Option<Position>, Option<ErrorCode>>> {
     let send = async {
-        let fetch = core.version_of::<FetchRequest>(node, Lane::Fetch).await?;
+        let fetch = core.version_of::<FetchRequest>(node, lane).await?;
         if fetch >= wire::FETCH_VALIDATES {
             // The broker compares by itself, with each Fetch.
             return Ok(None);

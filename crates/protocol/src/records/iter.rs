@@ -235,7 +235,7 @@ const fn plain_length(raw: u32) -> Option<usize> {
     if raw & 1 == 0 { Some(raw as usize >> 1) } else { None }
 }
 
-/// The records of one batch, see [`Batch::records`]. Ends after an error.
+/// The records of one batch, see [`Batch::records`](super::Batch::records). Ends after an error.
 #[derive(Debug, Clone)]
 pub struct RecordIter<'a> {
     walk: Walk,

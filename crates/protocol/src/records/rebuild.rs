@@ -104,16 +104,24 @@ impl RebuildBatch {
             (TimestampType::CreateTime, Some(timestamp)) => timestamp,
             _ => header.max_timestamp,
         };
-        // Kafka writes batches without records uncompressed.
-        let compression = if self.count > 0 { self.compression } else { Compression::None };
+        let mut compression = self.compression;
+        let mut base_timestamp = header.base_timestamp;
+        let mut flags = header.attributes
+            & (attribute::TRANSACTIONAL | attribute::CONTROL | attribute::DELETE_HORIZON);
+        if self.count == 0 {
+            // As Kafka leaves them.
+            compression = Compression::None;
+            base_timestamp = -1;
+            flags &= !attribute::DELETE_HORIZON;
+        }
         let fields = HeaderFields {
             base_offset: header.base_offset,
             leader_epoch: header.leader_epoch,
             compression,
             timestamp_type,
-            flags: header.attributes & !(attribute::COMPRESSION | attribute::LOG_APPEND_TIME),
+            flags,
             last_offset_delta: header.last_offset_delta,
-            base_timestamp: header.base_timestamp,
+            base_timestamp,
             max_timestamp,
             producer_id: header.producer_id,
             producer_epoch: header.producer_epoch,

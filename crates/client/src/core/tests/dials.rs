@@ -20,7 +20,7 @@ async fn all_who_want_a_connection_wait_for_one_dial() {
     let core = core(crate::testing::config("a:1"), &net);
     let wants = (0..100).map(|_| {
         let core = core.clone();
-        tokio::spawn(async move { core.connection(seed(), Lane::Fetch).await.unwrap() })
+        tokio::spawn(async move { core.connection(seed(), Lane::Fetch(0)).await.unwrap() })
     });
     for want in wants.collect::<Vec<_>>() {
         want.await.unwrap();

@@ -1,0 +1,89 @@
+//! Why a processor ended.
+
+use roka_client::{TopicPartition, consumer::FetchError, group::GroupError};
+
+use super::topics::TopicError;
+use crate::{BoxError, ConfigError, GraphError, RecordError, StoreError};
+
+/// Why a processor could not start, or ended by itself. Brokers that fail, move or restart are no reason: a processor
+/// waits for them. Nothing of what is named here goes away by waiting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessorError {
+    /// The graph contradicts itself.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No broker could be reached since the processor started.
+    #[error("no broker could be reached at {} within {seconds} s: {source}", brokers.join(", "))]
+    NoBroker {
+        /// The addresses that were tried.
+        brokers: Vec<String>,
+        /// How long.
+        seconds: u64,
+        /// What the last attempt met.
+        source: roka_client::Error,
+    },
+    /// The topics cannot carry the graph.
+    #[error(transparent)]
+    Topics(#[from] TopicError),
+    /// A record could not be processed, and its input's policy is to fail.
+    #[error("cannot process a record: {0}")]
+    Record(#[from] RecordError),
+    /// A callback's effects cannot be written.
+    #[error("cannot write to {topic}: {source}")]
+    Write {
+        /// The output, loop or table topic.
+        topic: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// A row of a table cannot be encoded, decoded or kept.
+    #[error("table {table}: {source}")]
+    Table {
+        /// The table's topic and partition.
+        table: TopicPartition,
+        /// Why.
+        source: BoxError,
+    },
+    /// The local store of a table cannot be used.
+    #[error("table {table}: {source}")]
+    Store {
+        /// The table's topic and partition.
+        table: TopicPartition,
+        /// Why.
+        source: StoreError,
+    },
+    /// A partition cannot be read on.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The processor cannot be in its group.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The cluster refuses something that the processor needs.
+    #[error("{action}: {source}")]
+    Refused {
+        /// What was asked for.
+        action: String,
+        /// The cluster's answer.
+        source: roka_client::Error,
+    },
+    /// A topic of the group cannot be created.
+    #[error("cannot create topic {topic}: {reason}: create it, or allow the group to")]
+    Create {
+        /// The topic.
+        topic: String,
+        /// The cluster's reason.
+        reason: String,
+    },
+    /// A thread could not be started, or ended on its own.
+    #[error("thread {name}: {reason}")]
+    Thread {
+        /// The thread's name.
+        name: &'static str,
+        /// What happened.
+        reason: String,
+    },
+}

@@ -1,0 +1,254 @@
+//! A whole table, all partitions, kept up to date beside whatever reads it: lookups and views.
+//!
+//! - One thread feeds all the replicas of a processor or view. Readers on other threads lock one partition for one read.
+//! - It is ready when every partition has been read to where it ended when the reading began; it can be read before, and
+//!   then shows what was read so far, or what the local stores hold from the last time.
+//! - Brokers that are away are waited for: what was read stays readable.
+
+use std::{
+    rc::Rc,
+    sync::{Arc, MutexGuard},
+    thread,
+    time::Duration,
+};
+
+use roka_client::{
+    Client, TopicPartition,
+    consumer::{Chunk, Fetcher},
+    records::Decompressor,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinSet, LocalSet},
+};
+
+use super::{
+    cluster,
+    error::ProcessorError,
+    recovery::Bounds,
+    restore::{Read, TableFeed},
+    stores::Stores,
+    worker::report,
+};
+use crate::{
+    Config,
+    table::{RowTable, SharedTable, TableOps, Undecoded},
+};
+
+/// Rows fed before readers get their turn.
+const ROWS_PER_LOCK: usize = 128;
+/// Rows that wait for the store before they are written.
+const ROWS_WAITING_MAX: usize = 20_000;
+/// How often rows that wait are written when nothing else asks for it.
+const STORE_EVERY: Duration = Duration::from_secs(10);
+
+/// A table to keep.
+pub(crate) struct Replica {
+    pub(crate) topic: Arc<str>,
+    pub(crate) table: Arc<SharedTable>,
+}
+
+impl Replica {
+    /// Opens the stores of a table with so many partitions.
+    pub(crate) async fn open(
+        stores: &Stores,
+        config: &Config,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Self, ProcessorError> {
+        let mut opened = Vec::new();
+        for partition in 0..partitions {
+            let store = stores.open(topic, partition).await.map_err(|source| {
+                let table = TopicPartition::new(topic, partition);
+                ProcessorError::Store { table, source }
+            })?;
+            opened.push(store);
+        }
+        let table = Arc::new(SharedTable::new(opened, config.hasher, config.cache_bytes_max));
+        Ok(Self { topic: topic.into(), table })
+    }
+}
+
+/// The thread that feeds replicas. Ends when it is stopped.
+#[derive(Debug)]
+pub(crate) struct ReplicaThread {
+    stop: watch::Sender<bool>,
+    ready: watch::Receiver<usize>,
+    wanted: usize,
+    thread: thread::JoinHandle<()>,
+}
+
+impl ReplicaThread {
+    /// Feeds `replicas` until it is stopped; failures that no waiting cures are reported.
+    pub(crate) fn start(
+        client: Client,
+        fetcher: Fetcher,
+        replicas: Vec<Replica>,
+        failures: mpsc::Sender<ProcessorError>,
+    ) -> Result<Self, ProcessorError> {
+        let failed = |reason: String| ProcessorError::Thread { name: "roka-tables", reason };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failed(format!("no runtime: {error}")))?;
+        let (stop, mut stopped) = watch::channel(false);
+        let (count, ready) = watch::channel(0);
+        let wanted = replicas.iter().map(|replica| replica.table.partitions()).sum();
+        let feed = move || {
+            LocalSet::new().block_on(&runtime, async move {
+                let fed = tokio::select! {
+                    fed = feed_all(&client, &fetcher, &replicas, &count) => fed,
+                    // An error means that nobody is there any more.
+                    _ = stopped.wait_for(|stop| *stop) => Ok(()),
+                };
+                if let Err(error) = fed.and_then(|()| store_all(&replicas)) {
+                    report(&failures, error);
+                }
+            });
+        };
+        let thread = thread::Builder::new().name("roka-tables".to_owned()).spawn(feed);
+        let thread = thread.map_err(|error| failed(format!("no thread: {error}")))?;
+        Ok(Self { stop, ready, wanted, thread })
+    }
+
+    /// Waits until all replicas have been read to where they ended. False if the thread has ended before.
+    pub(crate) async fn ready(&self) -> bool {
+        self.ready.clone().wait_for(|ready| *ready >= self.wanted).await.is_ok()
+    }
+
+    /// How many partitions were read to their end, and of how many.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        (*self.ready.borrow(), self.wanted)
+    }
+
+    /// Stops the feeding and stores what was read. Blocks.
+    pub(crate) fn join(self) {
+        self.stop.send_replace(true);
+        // A panic was printed by its thread.
+        let _ = self.thread.join();
+    }
+}
+
+async fn feed_all(
+    client: &Client,
+    fetcher: &Fetcher,
+    replicas: &[Replica],
+    ready: &watch::Sender<usize>,
+) -> Result<(), ProcessorError> {
+    let ready = Rc::new(ready.clone());
+    let mut feeds = JoinSet::new();
+    for Replica { topic, table } in replicas {
+        let names: Vec<TopicPartition> = (0..table.partitions() as i32)
+            .map(|partition| TopicPartition::new(Arc::clone(topic), partition))
+            .collect();
+        let bounds = cluster::bounds(client, &names).await?;
+        for name in names {
+            let bounds = bounds[&name];
+            feeds.spawn_local(feed(
+                fetcher.clone(),
+                Arc::clone(table),
+                name,
+                bounds,
+                Rc::clone(&ready),
+            ));
+        }
+    }
+    while let Some(ended) = feeds.join_next().await {
+        // Feeds end by failing only; a panic was printed and ends them too.
+        if let Ok(result) = ended {
+            result?;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn feed(
+    fetcher: Fetcher,
+    table: Arc<SharedTable>,
+    name: TopicPartition,
+    bounds: Bounds,
+    ready: Rc<watch::Sender<usize>>,
+) -> Result<(), ProcessorError> {
+    let place = name.partition as usize;
+    let stored = table.partition(place).store().position();
+    let mut feed = TableFeed::new(&fetcher, &name.topic, name.partition, stored, bounds);
+    let mut decompressor = Decompressor::default();
+    let mut told = false;
+    loop {
+        if feed.is_done() && !told {
+            told = true;
+            ready.send_modify(|ready| *ready += 1);
+        }
+        let Ok(read) = tokio::time::timeout(STORE_EVERY, feed.next()).await else {
+            store(&table, &name, 0)?;
+            continue;
+        };
+        match read? {
+            Read::Rows(chunk) => {
+                let next = chunk.next().offset;
+                take(&table, place, &chunk, &mut decompressor)?;
+                table.partition(place).fed_to(next);
+                feed.taken(next);
+                store(&table, &name, ROWS_WAITING_MAX)?;
+                tokio::task::yield_now().await;
+            }
+            Read::Rebuild => {
+                let mut rows = table.partition(place);
+                rows.forget();
+                rows.store_mut()
+                    .clear()
+                    .map_err(|source| ProcessorError::Store { table: name.clone(), source })?;
+            }
+        }
+    }
+}
+
+fn take(
+    table: &SharedTable,
+    place: usize,
+    chunk: &Chunk,
+    decompressor: &mut Decompressor,
+) -> Result<(), ProcessorError> {
+    let mut lock: Option<MutexGuard<'_, RowTable<Undecoded>>> = None;
+    let mut left = ROWS_PER_LOCK;
+    chunk.for_each(decompressor, |record| {
+        if left == 0 {
+            lock = None;
+            left = ROWS_PER_LOCK;
+        }
+        left -= 1;
+        let rows = lock.get_or_insert_with(|| table.partition(place));
+        rows.feed(record.key.unwrap_or_default(), record.value);
+    })?;
+    Ok(())
+}
+
+/// Writes the rows that wait for the store, if they are at least so many.
+fn store(
+    table: &SharedTable,
+    name: &TopicPartition,
+    waiting_min: usize,
+) -> Result<(), ProcessorError> {
+    let place = name.partition as usize;
+    if table.partition(place).unstored_rows() < waiting_min {
+        return Ok(());
+    }
+    loop {
+        let stored = table.partition(place).store_some(ROWS_PER_LOCK);
+        if !stored.map_err(|source| ProcessorError::Table { table: name.clone(), source })? {
+            return Ok(());
+        }
+    }
+}
+
+fn store_all(replicas: &[Replica]) -> Result<(), ProcessorError> {
+    for Replica { topic, table } in replicas {
+        for partition in 0..table.partitions() {
+            let name = TopicPartition::new(Arc::clone(topic), partition as i32);
+            store(table, &name, 0)?;
+            let flushed = table.partition(partition).store_mut().flush();
+            flushed.map_err(|source| ProcessorError::Store { table: name, source })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! One run of a processor, on a thread of its own, from the first look at the cluster to the last close.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use roka_client::{
+    Client,
+    consumer::FetcherConfig,
+    group::{GroupConfig, assignor::Assignor},
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    assignment::{Copartition, GokaCopartition, LocalState},
+    cluster,
+    control::{Control, Routes},
+    error::ProcessorError,
+    prepare,
+    replica::{Replica, ReplicaThread},
+    state::{State, StateBoard},
+    stats::Counters,
+    stores::Stores,
+    topics::Wanted,
+    worker::Shared,
+};
+use crate::{Assignment, Config, graph::Kind, task::Topology};
+
+/// Failures that may wait; only the first counts.
+const FAILURES_MAX: usize = 16;
+
+/// What a run and the handles on its processor share.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    pub(crate) board: Arc<StateBoard>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) routes: Arc<Routes>,
+    /// Number of partitions, once it is known.
+    pub(crate) partitions: watch::Sender<Option<i32>>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Default for Inside {
+    fn default() -> Self {
+        Self {
+            board: Arc::default(),
+            counters: Arc::default(),
+            routes: Arc::default(),
+            partitions: watch::Sender::new(None),
+            stop: watch::Sender::new(false),
+        }
+    }
+}
+
+/// Runs a graph until it is to stop, or fails.
+pub(crate) async fn run(
+    topology: Arc<dyn Topology>,
+    config: Arc<Config>,
+    inside: Arc<Inside>,
+) -> Result<(), ProcessorError> {
+    inside.board.set(State::Joining);
+    let client = connect(&config)?;
+    let mut stop = inside.stop.subscribe();
+    let result = tokio::select! {
+        // An error means that all handles are gone, and so is the one who waits for this.
+        _ = stop.wait_for(|stop| *stop) => Ok(None),
+        session = Session::prepare(topology, config, &inside, client.clone()) => session.map(Some),
+    };
+    let result = match result {
+        Ok(Some(session)) => session.run(&inside).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    client.close().await;
+    result
+}
+
+fn connect(config: &Config) -> Result<Client, ProcessorError> {
+    let settings = roka_client::Config::from_addresses(config.brokers.iter().cloned())
+        .client_id(config.client_id.clone());
+    Client::new(settings).map_err(|source| ProcessorError::Refused {
+        action: "starting the client".to_owned(),
+        source,
+    })
+}
+
+/// Everything a run needs, once the topics are known to fit.
+struct Session {
+    shared: Shared,
+    replicas: ReplicaThread,
+    failures: mpsc::Receiver<ProcessorError>,
+}
+
+impl Session {
+    async fn prepare(
+        topology: Arc<dyn Topology>,
+        config: Arc<Config>,
+        inside: &Inside,
+        client: Client,
+    ) -> Result<Self, ProcessorError> {
+        cluster::reach(&client, &config).await?;
+        let wanted = prepare::wanted(&*topology);
+        let (partitions, counts) = prepare::topics(&client, &config, &wanted).await?;
+        inside.partitions.send_replace(Some(partitions));
+        let (failures, receiver) = mpsc::channel(FAILURES_MAX);
+        let fetcher =
+            client.fetcher(FetcherConfig::default()).map_err(refused("starting to fetch"))?;
+        let stores = Stores::new(&config, topology.group());
+        let replicas = lookups(&*topology, &config, &stores, &counts).await?;
+        let lookups = replicas.iter().map(|replica| Arc::clone(&replica.table)).collect();
+        let replicas =
+            ReplicaThread::start(client.clone(), fetcher.clone(), replicas, failures.clone())?;
+        let local = local_state(&stores, &wanted);
+        let group = join(&client, &config, &wanted, local.clone())?;
+        let shared = Shared {
+            topology,
+            config,
+            client,
+            fetcher,
+            group,
+            stores,
+            lookups,
+            board: Arc::clone(&inside.board),
+            counters: Arc::clone(&inside.counters),
+            local,
+            failures,
+            partitions: partitions.unsigned_abs() as usize,
+        };
+        Ok(Self { shared, replicas, failures: receiver })
+    }
+
+    async fn run(self, inside: &Inside) -> Result<(), ProcessorError> {
+        let Self { shared, replicas, mut failures } = self;
+        let group = shared.group.clone();
+        let mut stop = inside.stop.subscribe();
+        // The group is joined at once, so that its others know; records wait for the lookups.
+        let ready = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => Ok(false),
+            failure = failures.recv() => failure.map_or(Ok(false), Err),
+            ready = replicas.ready() => Ok(ready),
+        };
+        let result = match ready {
+            Ok(true) => match Control::start(shared, Arc::clone(&inside.routes)) {
+                Ok(control) => control.run(&mut failures, inside.stop.subscribe()).await,
+                Err(error) => Err(error),
+            },
+            Ok(false) => leave(&group).await,
+            Err(error) => {
+                leave(&group).await?;
+                Err(error)
+            }
+        };
+        replicas.join();
+        result
+    }
+}
+
+/// Leaving is a courtesy: without it the others wait for the session to time out.
+async fn leave(group: &roka_client::group::Group) -> Result<(), ProcessorError> {
+    if let Err(error) = group.leave().await {
+        tracing::debug!(%error, "leaving the group");
+    }
+    Ok(())
+}
+
+fn refused(action: &'static str) -> impl FnOnce(roka_client::Error) -> ProcessorError {
+    move |source| ProcessorError::Refused { action: action.to_owned(), source }
+}
+
+fn join(
+    client: &Client,
+    config: &Config,
+    wanted: &Wanted,
+    local: LocalState,
+) -> Result<roka_client::group::Group, ProcessorError> {
+    let topics = wanted.inputs.iter().chain(&wanted.loopback);
+    let settings = GroupConfig::new(wanted.group.as_str(), topics.cloned())
+        .session_timeout(config.session_timeout)
+        .rebalance_timeout(config.rebalance_timeout)
+        .instance_id(config.instance_id.clone());
+    let assignor: Arc<dyn Assignor> = match config.assignment {
+        Assignment::Sticky => Arc::new(Copartition::new(local)),
+        Assignment::Goka => Arc::new(GokaCopartition),
+    };
+    client.group(settings, vec![assignor]).map_err(refused("joining the group"))
+}
+
+/// Opens the stores of the looked-up tables.
+async fn lookups(
+    topology: &dyn Topology,
+    config: &Config,
+    stores: &Stores,
+    counts: &BTreeMap<String, i32>,
+) -> Result<Vec<Replica>, ProcessorError> {
+    let mut replicas = Vec::new();
+    for edge in topology.edges().of(Kind::Lookup) {
+        let partitions = counts.get(&edge.topic).copied().unwrap_or(0);
+        replicas.push(Replica::open(stores, config, &edge.topic, partitions).await?);
+    }
+    Ok(replicas)
+}
+
+/// What the local stores hold from earlier runs.
+fn local_state(stores: &Stores, wanted: &Wanted) -> LocalState {
+    let local = LocalState::default();
+    if let Some(table) = &wanted.table {
+        for (partition, offset) in stores.positions(table) {
+            local.set(partition, offset);
+        }
+    }
+    local
+}
