@@ -223,7 +223,7 @@ fn main() {
         let mut criterion = Criterion::default()
             .sample_size(20)
             .warm_up_time(Duration::from_millis(300))
-            .measurement_time(Duration::from_millis(1000))
+            .measurement_time(Duration::from_secs(1))
             .configure_from_args();
         uncompressed(&mut criterion);
         compressed(&mut criterion);

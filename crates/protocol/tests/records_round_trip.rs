@@ -138,3 +138,110 @@ fn a_batch_that_is_cut_ends_the_iteration_at_every_byte() {
     }
     assert_eq!(Batches::new(two).count(), 2);
 }
+
+#[test]
+fn message_sets_come_back() {
+    use roka_protocol::records::{MessageFormat, MessageSetBuilder, TimestampType};
+
+    for format in [MessageFormat::V0, MessageFormat::V1] {
+        for compression in &Compression::ALL[..4] {
+            for append_time in [false, true] {
+                let kind = match append_time {
+                    true => TimestampType::LogAppendTime,
+                    false => TimestampType::CreateTime,
+                };
+                let mut set =
+                    MessageSetBuilder::new(format, *compression).unwrap().timestamp_type(kind);
+                // As down-conversion of a compacted log has it: with gaps.
+                for offset in [100, 101, 105, 200] {
+                    set.push(offset, offset * 10, Some(b"k"), Some(b"value")).unwrap();
+                }
+                assert!(set.push(200, 0, None, None).is_err(), "offsets must rise");
+                let back: Vec<_> = read(set.build().unwrap())
+                    .into_iter()
+                    .map(|(offset, record)| (offset, record.timestamp))
+                    .collect();
+                let wanted = [100, 101, 105, 200].map(|offset| {
+                    let timestamp = match (format, append_time, compression) {
+                        (MessageFormat::V0, ..) => -1,
+                        // The time of the wrapper counts.
+                        (_, true, codec) if *codec != Compression::None => 2000,
+                        _ => offset * 10,
+                    };
+                    (offset, timestamp)
+                });
+                assert_eq!(back, wanted, "{format:?} {compression} {append_time}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_builder_gives_a_message_set_for_old_brokers() {
+    for compression in &Compression::ALL[..4] {
+        let mut builder = BatchBuilder::new(BatchOptions::with_compression(*compression));
+        for i in 0..50i64 {
+            builder.push(i * 7, Some(b"k"), (i != 3).then_some(b"v".as_slice()), []).unwrap();
+        }
+        let bytes = builder.build_message_set_v1().unwrap();
+        assert!(builder.is_empty());
+        let first = Batches::new(bytes.clone()).next().unwrap().unwrap();
+        assert_eq!((first.magic(), first.compression()), (1, *compression));
+        let back = read(bytes);
+        assert_eq!(back.len(), 50);
+        for (i, (offset, record)) in (0..).zip(back) {
+            assert_eq!((offset, record.timestamp), (i, i * 7));
+            assert_eq!(record.value.is_some(), i != 3);
+        }
+    }
+}
+
+#[test]
+fn what_old_brokers_cannot_have_is_an_error_that_keeps_the_records() {
+    use roka_protocol::records::RecordError;
+
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    let header: [Header<'_>; 1] = [(b"h", None)];
+    builder.push(0, None, None, header).unwrap();
+    let error = builder.build_message_set_v1().unwrap_err();
+    assert_eq!(error.to_string(), "message format v1 has no headers; brokers since 0.11 have it");
+    builder.set_compression(Compression::Zstd, None);
+    let error = builder.build_message_set_v1().unwrap_err();
+    assert!(matches!(error, RecordError::Unsupported { what: "zstd", .. }), "{error}");
+    builder.set_compression(Compression::Gzip, Some(10));
+    assert!(matches!(builder.build(ProducerFields::NONE), Err(RecordError::Level { .. })));
+    builder.set_compression(Compression::Gzip, Some(9));
+    let bytes = builder.build(ProducerFields::NONE).unwrap();
+    assert_eq!(read(bytes)[0].1.headers, [(b"h".to_vec(), None)]);
+}
+
+#[test]
+fn a_builder_is_used_again() {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    let mut sizes = Vec::new();
+    for round in 0..20i64 {
+        for i in 0..=round % 7 * 50 {
+            builder.push(round, None, Some(&i.to_be_bytes()), []).unwrap();
+        }
+        if round == 5 {
+            builder.reset();
+            builder.push(round, None, None, []).unwrap();
+        }
+        assert_eq!(builder.max_timestamp(), round);
+        let size = builder.size();
+        let bytes = builder.build(ProducerFields::NONE).unwrap();
+        assert_eq!(bytes.len(), size);
+        let kept = bytes.clone();
+        sizes.push(read(bytes.clone()).len() as i64);
+        // Somebody holds it on odd rounds, so that the memory cannot be taken.
+        if round % 2 == 0 {
+            drop(kept);
+            builder.recycle(bytes);
+        } else {
+            builder.recycle(bytes);
+            read(kept);
+        }
+    }
+    let wanted = (0..20).map(|round| if round == 5 { 1 } else { round % 7 * 50 + 1 });
+    assert_eq!(sizes, wanted.collect::<Vec<_>>());
+}

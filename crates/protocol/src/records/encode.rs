@@ -219,7 +219,7 @@ impl Field {
     /// A number below 2^13, of which the varint has one byte or two.
     #[inline]
     const fn short(n: u32) -> Self {
-        let (low, high) = (n as u64 * 2 & 0x7f, n as u64 >> 6);
+        let (low, high) = ((n as u64 * 2) & 0x7f, n as u64 >> 6);
         let more = (high != 0) as u64;
         Self { word: low | more << 7 | high << 8, size: 1 + more as usize }
     }
@@ -305,9 +305,6 @@ fn measure<'h>(headers: impl Iterator<Item = Header<'h>>) -> Result<(i32, usize)
 /// The length as it is on the wire, -1 for null.
 #[inline]
 fn length(bytes: Option<&[u8]>, what: &'static str) -> Result<i32, RecordError> {
-    match bytes {
-        None => Ok(-1),
-        Some(bytes) if bytes.len() <= i32::MAX as usize => Ok(bytes.len() as i32),
-        Some(bytes) => Err(RecordError::TooLarge { what, size: bytes.len() }),
-    }
+    let Some(bytes) = bytes else { return Ok(-1) };
+    i32::try_from(bytes.len()).map_err(|_| RecordError::TooLarge { what, size: bytes.len() })
 }

@@ -13,6 +13,9 @@ use super::{BatchHeader, Headers, Record, RecordError, TimestampType};
 /// Least bytes of a v2 record: length, attributes, two deltas, two lengths and a header count.
 const LEAST: usize = 7;
 
+/// The length -1 as a varint.
+const NULL: u32 = 1;
+
 /// A record, or why there is none, and the bytes after it.
 type Step<'a> = (Result<Record<'a>, RecordError>, &'a [u8]);
 
@@ -118,12 +121,11 @@ impl Walk {
         let (delta, delta_size) = take_short(&mut word)?;
         let (key, key_size) = take_short(&mut word)?;
         let after = body.get(1 + timestamp_size + delta_size + key_size..)?;
-        let (key, after) = match key {
-            1 => (None, after),
-            _ => {
-                let (key, after) = after.split_at_checked(plain_length(key)?)?;
-                (Some(key), after)
-            }
+        let (key, after) = if key == NULL {
+            (None, after)
+        } else {
+            let (key, after) = after.split_at_checked(plain_length(key)?)?;
+            (Some(key), after)
         };
         let (value, value_size) = match *after {
             [a, ..] if a < 0x80 => (u32::from(a), 1),
