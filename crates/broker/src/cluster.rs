@@ -21,7 +21,7 @@ use crate::{
     net::{self, Port},
     node::Node,
     runtime::Started,
-    state::{Mode, NodeInfo, Partition, Shared, lock},
+    state::{Mode, NodeInfo, Partition, Shared, lock, upkeep},
 };
 
 /// How long a node may take to close its connections before a command gives up waiting.
@@ -52,6 +52,7 @@ impl Cluster {
         // Leaders are chosen when all are there, so that they are spread as they were placed.
         cluster.nodes().into_iter().try_for_each(|node| cluster.begin(node))?;
         cluster.shared.elect_all();
+        cluster.handle.spawn(upkeep::run(cluster.shared.clone()));
         Ok(cluster)
     }
 
@@ -94,6 +95,21 @@ impl Cluster {
         };
         let made = api::create_topic(&self.shared, asked);
         made.map_err(|(error, text)| Error::Refused { topic: name.to_owned(), error, text })
+    }
+
+    /// Ends the active segments of the topic and compacts what came before, whatever its `cleanup.policy`: of each key
+    /// only the newest record stays, tombstones until `delete.retention.ms` after the first compaction that saw them.
+    pub fn compact(&self, topic: &str) -> Result<(), Error> {
+        let found = self.shared.topics.by_name(topic);
+        let found = found
+            .ok_or_else(|| Error::UnknownPartition { topic: topic.to_owned(), partition: 0 })?;
+        Shared::compact_now(&found).map_err(Error::io(format!("topic {topic} cannot be compacted")))
+    }
+
+    /// Deletes now what the topics' `retention.ms` and `retention.bytes` do not keep, which happens by itself every
+    /// `log.retention.check.interval.ms`.
+    pub fn enforce_retention(&self) {
+        self.shared.retain_all();
     }
 
     /// How many requests of this API all nodes together have received.

@@ -83,6 +83,8 @@ pub(crate) struct TopicConfig {
     pub(crate) segment_ms: i64,
     pub(crate) delete_retention_ms: i64,
     pub(crate) min_compaction_lag_ms: i64,
+    /// Compaction runs by itself when this part of the log is new to it.
+    pub(crate) min_cleanable_ratio: f64,
     pub(crate) min_insync_replicas: usize,
 }
 
@@ -118,6 +120,7 @@ impl TopicConfig {
             segment_ms: number("segment.ms"),
             delete_retention_ms: number("delete.retention.ms"),
             min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            min_cleanable_ratio: effective("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
             min_insync_replicas: number("min.insync.replicas").max(1) as usize,
             overrides,
         })

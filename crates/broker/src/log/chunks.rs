@@ -46,16 +46,6 @@ impl Chunks {
         Self { tail_position: position, ..Self::default() }
     }
 
-    /// Chunks over bytes that exist already.
-    pub(crate) fn from_bytes(bytes: Bytes) -> Self {
-        let tail_position = bytes.len() as u64;
-        Self {
-            frozen: VecDeque::from([Chunk { position: 0, bytes }]),
-            tail_position,
-            ..Self::default()
-        }
-    }
-
     /// The first position that is in memory.
     pub(crate) fn start(&self) -> u64 {
         self.frozen.front().map_or(self.tail_position, |chunk| chunk.position)
@@ -128,6 +118,12 @@ impl Chunks {
             joined.extend_from_slice(&chunk.bytes);
         }
         self.frozen[index].bytes = joined.freeze();
+    }
+
+    /// Everything that is in memory.
+    pub(crate) fn all(&mut self) -> Vec<Bytes> {
+        self.freeze();
+        self.frozen.iter().map(|chunk| chunk.bytes.clone()).collect()
     }
 
     /// Lets go the oldest chunks until at most `keep` bytes are in memory.

@@ -5,9 +5,11 @@
 //! - The last segment is the active one: only it is appended to, and neither retention nor compaction removes it.
 
 mod chunks;
+pub(crate) mod compact;
 mod epochs;
 pub(crate) mod header;
 mod producers;
+mod retention;
 mod segment;
 pub(crate) mod validate;
 
@@ -18,6 +20,7 @@ use roka_protocol::records::{Batch, Decompressor};
 use tracing::warn;
 
 pub(crate) use producers::{Aborted, Verdict};
+pub(crate) use retention::Retention;
 use {epochs::LeaderEpochs, header::Header, producers::Producers, segment::Segment};
 
 /// When a log begins a new segment.
@@ -43,6 +46,8 @@ pub(crate) struct Log {
     /// Ascending, never empty.
     segments: Vec<Segment>,
     start: i64,
+    /// Compaction has seen everything before this offset.
+    cleaned_to: i64,
     pub(crate) epochs: LeaderEpochs,
     pub(crate) producers: Producers,
 }
@@ -58,6 +63,7 @@ impl Log {
             dir,
             segments: vec![first],
             start: 0,
+            cleaned_to: 0,
             epochs: LeaderEpochs::default(),
             producers: Producers::default(),
         })
@@ -97,7 +103,15 @@ impl Log {
             segments.push(segment);
         }
         let first = segments[0].base_offset;
-        let mut log = Self { dir: Some(dir), segments, start: start.max(first), epochs, producers };
+        let start_or_first = start.max(first);
+        let mut log = Self {
+            dir: Some(dir),
+            segments,
+            start: start_or_first,
+            cleaned_to: 0,
+            epochs,
+            producers,
+        };
         log.replay_markers(now_ms)?;
         if log.end() < log.start {
             log.restart_at(start)?;

@@ -155,6 +155,11 @@ impl Producers {
         self.open.keys().next().copied()
     }
 
+    /// The base offset of each producer's newest batch.
+    pub(crate) fn last_batches(&self) -> impl Iterator<Item = i64> {
+        self.known.values().filter_map(|it| Some(it.batches.back()?.base_offset))
+    }
+
     /// Aborted transactions that a reader of `[from, to)` must know.
     pub(crate) fn aborted_in(&self, from: i64, to: i64) -> impl Iterator<Item = &Aborted> {
         // Markers ascend, so everything that ended before the range is a prefix.

@@ -49,24 +49,34 @@ pub(crate) struct Segment {
 impl Segment {
     /// An empty segment; `dir` makes its file there.
     pub(crate) fn create(base_offset: i64, dir: Option<&Path>) -> io::Result<Self> {
-        let file = match dir {
-            Some(dir) => {
-                let path = dir.join(file_name(base_offset));
-                let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
-                file.set_len(0)?;
-                Some((file, path))
-            }
-            None => None,
-        };
-        Ok(Self {
-            base_offset,
-            next_offset: base_offset,
-            max_timestamp: -1,
-            created_ms: -1,
-            index: Vec::new(),
-            chunks: Chunks::default(),
-            file,
-        })
+        Self::create_as(base_offset, dir.map(|it| it.join(file_name(base_offset))))
+    }
+
+    /// An empty segment that is to take another's place: its file counts only after [`Self::publish`].
+    pub(crate) fn create_cleaned(base_offset: i64, dir: Option<&Path>) -> io::Result<Self> {
+        let name = || file_name(base_offset).replace(".log", ".cleaned");
+        Self::create_as(base_offset, dir.map(|it| it.join(name())))
+    }
+
+    fn create_as(base_offset: i64, path: Option<PathBuf>) -> io::Result<Self> {
+        let mut segment = Self::empty(base_offset);
+        if let Some(path) = path {
+            let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+            file.set_len(0)?;
+            segment.file = Some((file, path));
+        }
+        Ok(segment)
+    }
+
+    /// Gives the file its name as a segment of the log, in place of the one that has it.
+    pub(crate) fn publish(&mut self) -> io::Result<()> {
+        if let Some((file, path)) = &mut self.file {
+            file.sync_data()?;
+            let name = path.with_extension("log");
+            std::fs::rename(&*path, &name)?;
+            *path = name;
+        }
+        Ok(())
     }
 
     /// Opens a file that a former process wrote: batches are walked and their checksums compared; what follows
@@ -74,34 +84,19 @@ impl Segment {
     pub(crate) fn open(path: &Path, mut visit: impl FnMut(&Header)) -> io::Result<(Self, u64)> {
         let base_offset = offset_of(path)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a segment file"))?;
+        let mut segment = Self::empty(base_offset);
+        let mut position = 0;
+        Self::walk(path, |header, batch| {
+            if !header::checksum_matches(batch) || header.base_offset < segment.next_offset {
+                return false;
+            }
+            segment.note(header, position);
+            visit(header);
+            position += header.size as u64;
+            true
+        })?;
         let file = OpenOptions::new().read(true).append(true).open(path)?;
         let length = file.metadata()?.len();
-        let mut segment = Self {
-            base_offset,
-            next_offset: base_offset,
-            max_timestamp: -1,
-            created_ms: -1,
-            index: Vec::new(),
-            chunks: Chunks::default(),
-            file: None,
-        };
-        let mut position = 0;
-        while position < length {
-            let block = read_whole_batches(&file, position, length)?;
-            let mut taken = 0;
-            for (header, batch) in header::batches(&block) {
-                if !header::checksum_matches(&batch) || header.base_offset < segment.next_offset {
-                    break;
-                }
-                segment.note(&header, position + taken);
-                visit(&header);
-                taken += header.size as u64;
-            }
-            position += taken;
-            if taken < block.len() as u64 || taken == 0 {
-                break;
-            }
-        }
         if position < length {
             file.set_len(position)?;
         }
@@ -109,6 +104,42 @@ impl Segment {
         segment.chunks = Chunks::starting_at(position);
         segment.file = Some((file, path.to_owned()));
         Ok((segment, length - position))
+    }
+
+    /// Gives the whole batches of a segment's file, one after the other, for as long as `visit` wants more.
+    pub(crate) fn walk(
+        path: &Path,
+        mut visit: impl FnMut(&Header, &Bytes) -> bool,
+    ) -> io::Result<()> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut position = 0;
+        while position < length {
+            let block = read_whole_batches(&file, position, length)?;
+            let before = position;
+            for (header, batch) in header::batches(&block) {
+                if !visit(&header, &batch) {
+                    return Ok(());
+                }
+                position += header.size as u64;
+            }
+            if position == before {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn empty(base_offset: i64) -> Self {
+        Self {
+            base_offset,
+            next_offset: base_offset,
+            max_timestamp: -1,
+            created_ms: -1,
+            index: Vec::new(),
+            chunks: Chunks::default(),
+            file: None,
+        }
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -180,6 +211,14 @@ impl Segment {
             return Ok(block.slice(..whole));
         }
         read_whole_batches(file, position, end)
+    }
+
+    /// All its bytes: whole batches, in memory or by the file's name.
+    pub(crate) fn batches(&mut self) -> Result<Vec<Bytes>, PathBuf> {
+        match self.path() {
+            Some(path) => Err(path.to_owned()),
+            None => Ok(self.chunks.all()),
+        }
     }
 
     /// Gives the data to the disk, for an orderly end.

@@ -5,6 +5,7 @@ mod partition;
 pub(crate) mod placement;
 pub(crate) mod snapshot;
 mod topics;
+pub(crate) mod upkeep;
 
 use std::{
     io,

@@ -45,6 +45,8 @@ pub(crate) struct Partition {
     pub(crate) topic_id: Uuid,
     pub(crate) index: i32,
     state: Mutex<PartitionState>,
+    /// Held by whoever compacts the log.
+    pub(crate) compacting: Mutex<()>,
 }
 
 impl Partition {
@@ -62,7 +64,7 @@ impl Partition {
             deleted: false,
             waiting: Vec::new(),
         };
-        Self { topic, topic_id, index, state: Mutex::new(state) }
+        Self { topic, topic_id, index, state: Mutex::new(state), compacting: Mutex::new(()) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {
