@@ -132,6 +132,11 @@ impl Cluster {
         Ok(self.partition(topic, partition)?.leadership().leader)
     }
 
+    /// The node that coordinates the group, or the transactional id; `None` when no node lives.
+    pub fn coordinator(&self, group: &str) -> Option<i32> {
+        self.shared.groups.coordinator(&self.shared, group)
+    }
+
     /// Where the partition's log ends: the offset that the next record gets.
     pub fn end_offset(&self, topic: &str, partition: i32) -> Result<i64, Error> {
         Ok(self.partition(topic, partition)?.lock().log.end())

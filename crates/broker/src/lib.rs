@@ -13,6 +13,7 @@ mod cluster;
 mod config;
 mod error;
 mod faults;
+mod group;
 mod log;
 mod net;
 mod node;

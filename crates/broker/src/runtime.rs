@@ -13,6 +13,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{
     Error,
     config::BrokerConfig,
+    group,
     net::Port,
     state::{NodeInfo, Shared, snapshot::Snapshot},
 };
@@ -95,7 +96,10 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
     if let Some(former) = former {
         shared.restore(former).map_err(Error::io("cannot open the topics of the data folder"))?;
     }
-    Ok(Started { shared: Arc::new(shared), ports, handle, end })
+    let shared = Arc::new(shared);
+    shared.groups.open(&shared).map_err(Error::io("cannot read the offsets in the data folder"))?;
+    handle.spawn(group::keep_time(shared.clone()));
+    Ok(Started { shared, ports, handle, end })
 }
 
 /// 22 letters and digits, as Kafka's ids have.

@@ -54,7 +54,12 @@ fn delete(shared: &Shared, asked: DeleteTopicState) -> DeletableTopicResult {
         return result(asked.name, asked.topic_id, ErrorCode::TOPIC_DELETION_DISABLED);
     }
     let error = match shared.topics.remove(&topic) {
-        Ok(true) => ErrorCode::NONE,
+        Ok(true) => {
+            if let Err(error) = shared.groups.offsets(|it| it.delete_topic(&topic.name)) {
+                tracing::error!(topic = &*topic.name, %error, "its offsets cannot be deleted");
+            }
+            ErrorCode::NONE
+        }
         Ok(false) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         Err(error) => {
             tracing::error!(topic = &*topic.name, %error, "the topic's files cannot be removed");

@@ -7,6 +7,7 @@
 
 mod alter_configs;
 mod api_versions;
+mod coordinator;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -17,14 +18,21 @@ mod describe_log_dirs;
 mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod hints;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 pub(crate) use fetch::session::Sessions;
 
@@ -109,6 +117,13 @@ apis! {
     Fetch fetch::FetchRequest 0..=18;
     ListOffsets list_offsets::ListOffsetsRequest 0..=11;
     Metadata metadata::MetadataRequest 0..=13;
+    OffsetCommit offset_commit::OffsetCommitRequest 0..=10;
+    OffsetFetch offset_fetch::OffsetFetchRequest 0..=10;
+    FindCoordinator find_coordinator::FindCoordinatorRequest 0..=6;
+    JoinGroup join_group::JoinGroupRequest 0..=9;
+    Heartbeat heartbeat::HeartbeatRequest 0..=4;
+    LeaveGroup leave_group::LeaveGroupRequest 0..=5;
+    SyncGroup sync_group::SyncGroupRequest 0..=5;
     ApiVersions api_versions::ApiVersionsRequest 0..=4;
     CreateTopics create_topics::CreateTopicsRequest 0..=7;
     DeleteTopics delete_topics::DeleteTopicsRequest 0..=6;

@@ -49,6 +49,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Makes a live node the coordinator of a group, or of a transactional id; it stays so whenever it lives.
+    /// Requests to the former one are answered with `NOT_COORDINATOR`, also those of members that wait.
+    pub fn move_coordinator(&self, group: &str, node: i32) -> Result<(), Error> {
+        if !self.info(node)?.is_live() {
+            return Err(Error::UnknownNode(node));
+        }
+        self.shared.groups.move_coordinator(group, node);
+        Ok(())
+    }
+
     /// Takes the leader from the partition until [`move_leader`](Self::move_leader) or [`elect`](Self::elect) gives
     /// it one.
     pub fn leaderless(&self, topic: &str, partition: i32) -> Result<(), Error> {

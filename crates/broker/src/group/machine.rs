@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use roka_protocol::ErrorCode;
 
-use super::member::{Member, Ticket};
+use super::member::{Identity, Member, Ticket};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -92,6 +92,8 @@ pub(crate) struct Group {
     /// When the present rebalance goes on without those who are missing.
     deadline: Option<Instant>,
     initial_delay: Duration,
+    /// The present rebalance is the first after the group was empty: others may be about to join.
+    initial: bool,
     effects: Vec<Effect>,
 }
 
@@ -108,6 +110,7 @@ impl Group {
             pending: BTreeMap::new(),
             deadline: None,
             initial_delay,
+            initial: false,
             effects: Vec::new(),
         }
     }
@@ -118,17 +121,11 @@ impl Group {
     }
 
     /// A sign of life.
-    pub(crate) fn heartbeat(
-        &mut self,
-        now: Instant,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
-    ) -> ErrorCode {
-        if let Err(error) = self.check(member_id, instance_id, generation) {
+    pub(crate) fn heartbeat(&mut self, now: Instant, who: &Identity<'_>) -> ErrorCode {
+        if let Err(error) = self.check(who) {
             return error;
         }
-        if let Some(member) = self.members.get_mut(member_id) {
+        if let Some(member) = self.members.get_mut(who.member_id) {
             member.seen(now);
         }
         if self.state == State::PreparingRebalance {
@@ -143,15 +140,13 @@ impl Group {
     pub(crate) fn check_commit(
         &mut self,
         now: Instant,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
+        who: &Identity<'_>,
     ) -> Result<(), ErrorCode> {
-        if generation < 0 && self.members.is_empty() {
+        if who.generation < 0 && self.members.is_empty() {
             return Ok(());
         }
-        self.check(member_id, instance_id, generation)?;
-        if let Some(member) = self.members.get_mut(member_id) {
+        self.check(who)?;
+        if let Some(member) = self.members.get_mut(who.member_id) {
             member.seen(now);
         }
         // Between join and sync nobody knows whose partitions they are.
@@ -219,17 +214,12 @@ impl Group {
     }
 
     /// The member, as a request must name it.
-    fn check(
-        &self,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
-    ) -> Result<(), ErrorCode> {
-        self.check_instance(member_id, instance_id)?;
-        if !self.members.contains_key(member_id) {
+    fn check(&self, who: &Identity<'_>) -> Result<(), ErrorCode> {
+        self.check_instance(who.member_id, who.instance_id)?;
+        if !self.members.contains_key(who.member_id) {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         }
-        if generation != self.generation {
+        if who.generation != self.generation {
             return Err(ErrorCode::ILLEGAL_GENERATION);
         }
         Ok(())
@@ -240,6 +230,20 @@ impl Group {
             Some(Some(id)) if id != member_id => Err(ErrorCode::FENCED_INSTANCE_ID),
             Some(None) => Err(ErrorCode::UNKNOWN_MEMBER_ID),
             _ => Ok(()),
+        }
+    }
+
+    /// Another node coordinates the group now: those who wait are told, and come back to it there.
+    pub(crate) fn unload(&mut self) {
+        let error = ErrorCode::NOT_COORDINATOR;
+        for member in self.members.values_mut() {
+            if let Some(ticket) = member.joining.take() {
+                let refused = Refused { error, member_id: member.id.clone() };
+                self.effects.push(Effect::Join(ticket, Err(refused)));
+            }
+            if let Some(ticket) = member.syncing.take() {
+                self.effects.push(Effect::Sync(ticket, Err(error)));
+            }
         }
     }
 

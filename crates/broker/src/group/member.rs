@@ -8,6 +8,16 @@ use bytes::Bytes;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(crate) u64);
 
+/// Who asks for something, as requests name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity<'a> {
+    pub(crate) member_id: &'a str,
+    /// Of a static member (KIP-345).
+    pub(crate) instance_id: Option<&'a str>,
+    /// The generation it believes to be in; below 0 somebody outside of the group.
+    pub(crate) generation: i32,
+}
+
 /// What a member says of itself when it joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joining {

@@ -10,7 +10,6 @@ pub(crate) mod offsets;
 use std::{
     collections::{BTreeMap, HashMap},
     io,
-    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -20,8 +19,8 @@ use tokio::sync::{Notify, oneshot};
 
 use self::{
     machine::{Effect, Group, Joined, Refused, State, Synced, sync::Syncing},
-    member::{Joining, Ticket},
-    offsets::Offsets,
+    member::{Identity, Joining, Ticket},
+    offsets::{Committed, Offsets},
 };
 use crate::state::{Shared, lock};
 
@@ -77,10 +76,11 @@ impl Inner {
 
 impl Groups {
     /// Groups as the folder has them: without members, with their committed offsets.
-    pub(crate) fn open(&self, dir: Option<&Path>, initial_delay: Duration) -> io::Result<()> {
+    pub(crate) fn open(&self, shared: &Shared) -> io::Result<()> {
         let mut inner = lock(&self.inner);
-        inner.initial_delay = initial_delay;
-        if let Some(dir) = dir {
+        let delay = shared.config.number("group.initial.rebalance.delay.ms", 0);
+        inner.initial_delay = Duration::from_millis(delay.unsigned_abs());
+        if let Some(dir) = &shared.data_dir {
             inner.offsets = Offsets::open(dir)?;
             let ids: Vec<String> = inner.offsets.groups().map(str::to_owned).collect();
             for id in ids {
@@ -103,21 +103,46 @@ impl Groups {
         in_turn.find(|node| node.is_live()).map(|node| node.id)
     }
 
-    /// Makes a node the coordinator of a group for as long as it lives.
+    /// Makes a node the coordinator of a group for as long as it lives. Members that wait for the former one are
+    /// told to look for the new one.
     pub(crate) fn move_coordinator(&self, group: &str, node: i32) {
         lock(&self.inner).moved.insert(group.to_owned(), node);
+        self.change(group, Group::unload);
     }
 
-    /// Looks at a group, or changes it; makes it where there is none.
-    pub(crate) fn with<T>(&self, id: &str, look: impl FnOnce(&mut Group) -> T) -> T {
+    /// Changes a group if there is one.
+    pub(crate) fn change<T>(&self, id: &str, change: impl FnOnce(&mut Group) -> T) -> Option<T> {
         let mut inner = lock(&self.inner);
-        let group = inner.group(id);
-        let seen = look(group);
+        let group = inner.groups.get_mut(id)?;
+        let outcome = change(group);
         let effects = group.take_effects();
         inner.settle(effects);
         drop(inner);
         self.changed.notify_one();
-        seen
+        Some(outcome)
+    }
+
+    /// Stores positions if the group lets this member commit.
+    pub(crate) fn commit(
+        &self,
+        id: &str,
+        by: &Identity<'_>,
+        positions: Vec<(String, i32, Committed)>,
+    ) -> ErrorCode {
+        let mut inner = lock(&self.inner);
+        if by.generation >= 0 && !inner.groups.contains_key(id) {
+            return ErrorCode::ILLEGAL_GENERATION;
+        }
+        if let Err(error) = inner.group(id).check_commit(Instant::now(), by) {
+            return error;
+        }
+        match inner.offsets.commit(id, positions) {
+            Ok(()) => ErrorCode::NONE,
+            Err(error) => {
+                tracing::error!(group = id, %error, "offsets cannot be written");
+                ErrorCode::COORDINATOR_NOT_AVAILABLE
+            }
+        }
     }
 
     /// Looks at a group if there is one.
@@ -160,6 +185,10 @@ impl Groups {
         let (waits, answer) = oneshot::channel();
         {
             let mut inner = lock(&self.inner);
+            if !joining.member_id.is_empty() && !inner.groups.contains_key(id) {
+                let error = ErrorCode::UNKNOWN_MEMBER_ID;
+                return Err(Refused { error, member_id: joining.member_id });
+            }
             let ticket = inner.ticket();
             inner.joins.insert(ticket, waits);
             let group = inner.group(id);
@@ -168,7 +197,8 @@ impl Groups {
             inner.settle(effects);
         }
         self.changed.notify_one();
-        let gone = Refused { error: ErrorCode::COORDINATOR_NOT_AVAILABLE, member_id: String::new() };
+        let gone =
+            Refused { error: ErrorCode::COORDINATOR_NOT_AVAILABLE, member_id: String::new() };
         answer.await.unwrap_or(Err(gone))
     }
 
@@ -176,6 +206,9 @@ impl Groups {
         let (waits, answer) = oneshot::channel();
         {
             let mut inner = lock(&self.inner);
+            if !inner.groups.contains_key(id) {
+                return Err(ErrorCode::UNKNOWN_MEMBER_ID);
+            }
             let ticket = inner.ticket();
             inner.syncs.insert(ticket, waits);
             let group = inner.group(id);

@@ -22,7 +22,7 @@ pub(crate) use partition::{Leadership, Partition, PartitionState};
 use snapshot::Snapshot;
 pub(crate) use topics::{NewTopic, Topic, Topics};
 
-use crate::{caps::Caps, config::BrokerConfig, faults::Faults};
+use crate::{caps::Caps, config::BrokerConfig, faults::Faults, group::Groups};
 
 /// The cluster's state; every node holds the same.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) config: BrokerConfig,
     pub(crate) nodes: Vec<NodeInfo>,
     pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
     pub(crate) faults: Faults,
     pub(crate) caps: Caps,
     /// Whether Produce and Fetch name the new leader in their errors (KIP-951).
@@ -60,6 +61,7 @@ impl Shared {
         Self {
             cluster_id,
             topics: Topics::new(data_dir.clone()),
+            groups: Groups::default(),
             data_dir,
             config,
             nodes,

@@ -52,7 +52,8 @@ impl Group {
             return false;
         }
         let mut others = self.members.values().filter(|member| {
-            let same_instance = member.instance_id.is_some() && member.instance_id == joining.instance_id;
+            let same_instance =
+                member.instance_id.is_some() && member.instance_id == joining.instance_id;
             member.id != joining.member_id && !same_instance
         });
         if others.clone().next().is_none() {
@@ -147,7 +148,8 @@ impl Group {
             member.joining = Some(ticket);
         }
         if let Some(former) = former {
-            let refused = Refused { error: ErrorCode::REBALANCE_IN_PROGRESS, member_id: id.clone() };
+            let refused =
+                Refused { error: ErrorCode::REBALANCE_IN_PROGRESS, member_id: id.clone() };
             self.effects.push(Effect::Join(former, Err(refused)));
         }
         if unchanged {
@@ -162,9 +164,8 @@ impl Group {
     pub(super) fn joined(&self, id: &str, skip_assignment: bool) -> Joined {
         let leader = self.leader.clone().unwrap_or_default();
         let members = if leader == id {
-            let told = |it: &Member| {
-                (it.id.clone(), it.instance_id.clone(), it.metadata(&self.protocol))
-            };
+            let told =
+                |it: &Member| (it.id.clone(), it.instance_id.clone(), it.metadata(&self.protocol));
             self.members.values().map(told).collect()
         } else {
             Vec::new()

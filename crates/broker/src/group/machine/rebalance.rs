@@ -1,6 +1,9 @@
 //! From one generation to the next.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use roka_protocol::ErrorCode;
 
@@ -12,8 +15,7 @@ impl Group {
         if self.state != State::PreparingRebalance {
             let was_empty = self.state == State::Empty;
             self.state = State::PreparingRebalance;
-            let longest = self.members.values().map(|member| member.rebalance_timeout).max();
-            let longest = longest.unwrap_or_default();
+            let longest = self.longest_rebalance().unwrap_or_default();
             let wait = if was_empty { self.initial_delay.min(longest) } else { longest };
             self.deadline = Some(now + wait);
             for member in self.members.values_mut() {
@@ -23,11 +25,13 @@ impl Group {
                     self.effects.push(Effect::Sync(ticket, Err(ErrorCode::REBALANCE_IN_PROGRESS)));
                 }
             }
-            if was_empty && !wait.is_zero() {
-                return;
-            }
+            self.initial = was_empty && !wait.is_zero();
         }
         self.try_complete_join(now);
+    }
+
+    fn longest_rebalance(&self) -> Option<Duration> {
+        self.members.values().map(|member| member.rebalance_timeout).max()
     }
 
     /// Completes the join if everybody is there.
@@ -35,8 +39,7 @@ impl Group {
         if self.state != State::PreparingRebalance {
             return;
         }
-        let initial = self.generation == 0 && !self.initial_delay.is_zero();
-        let waits = initial && self.deadline.is_some_and(|deadline| deadline > now);
+        let waits = self.initial && self.deadline.is_some_and(|deadline| deadline > now);
         let all = self.members.values().all(|member| member.joining.is_some());
         if (all && self.pending.is_empty() && !waits) || self.members.is_empty() {
             self.complete_join(now);
@@ -49,7 +52,8 @@ impl Group {
         let missing: Vec<String> = match self.state {
             State::PreparingRebalance => {
                 // A static member may be away for as long as its session lasts.
-                let missing = |it: &&super::Member| it.joining.is_none() && it.instance_id.is_none();
+                let missing =
+                    |it: &&super::Member| it.joining.is_none() && it.instance_id.is_none();
                 self.members.values().filter(missing).map(|it| it.id.clone()).collect()
             }
             State::CompletingRebalance => {
@@ -61,7 +65,12 @@ impl Group {
             self.remove(id, ErrorCode::UNKNOWN_MEMBER_ID);
         }
         if self.state == State::PreparingRebalance {
-            self.pending.clear();
+            let nobody = self.members.values().all(|member| member.joining.is_none());
+            if nobody && !self.members.is_empty() {
+                // Static members that are all away: until one comes back, or their sessions end.
+                self.deadline = self.longest_rebalance().map(|longest| now + longest);
+                return;
+            }
             self.complete_join(now);
         } else if !missing.is_empty() {
             self.prepare_rebalance(now);
@@ -71,7 +80,12 @@ impl Group {
     fn complete_join(&mut self, now: Instant) {
         self.generation += 1;
         self.deadline = None;
-        let joined: Vec<String> = self.members.values().filter(|it| it.joining.is_some()).map(|it| it.id.clone()).collect();
+        let joined: Vec<String> = self
+            .members
+            .values()
+            .filter(|it| it.joining.is_some())
+            .map(|it| it.id.clone())
+            .collect();
         if self.members.is_empty() {
             self.state = State::Empty;
             self.protocol.clear();
@@ -83,8 +97,7 @@ impl Group {
         }
         self.protocol = self.elect_protocol();
         self.state = State::CompletingRebalance;
-        let longest = self.members.values().map(|member| member.rebalance_timeout).max();
-        self.deadline = longest.map(|longest| now + longest);
+        self.deadline = self.longest_rebalance().map(|longest| now + longest);
         for id in joined {
             let answer = self.joined(&id, false);
             let Some(member) = self.members.get_mut(&id) else { continue };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use roka_protocol::ErrorCode;
 
 use super::{Effect, Group, State, Synced};
-use crate::group::member::Ticket;
+use crate::group::member::{Identity, Ticket};
 
 /// What a member says when it syncs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,8 +35,13 @@ impl Group {
         ticket: Ticket,
         syncing: Syncing,
     ) -> Result<(), ErrorCode> {
-        self.check(&syncing.member_id, syncing.instance_id.as_deref(), syncing.generation)?;
-        let differs = |told: &Option<String>, is: &str| told.as_ref().is_some_and(|told| told != is);
+        self.check(&Identity {
+            member_id: &syncing.member_id,
+            instance_id: syncing.instance_id.as_deref(),
+            generation: syncing.generation,
+        })?;
+        let differs =
+            |told: &Option<String>, is: &str| told.as_ref().is_some_and(|told| told != is);
         if differs(&syncing.protocol_type, &self.protocol_type)
             || differs(&syncing.protocol, &self.protocol)
         {

@@ -1,0 +1,19 @@
+//! What the APIs of groups check first.
+
+use roka_protocol::ErrorCode;
+
+use crate::node::Node;
+
+/// Whether this node coordinates the group.
+pub(super) fn check(node: &Node, group: &str) -> Result<(), ErrorCode> {
+    if node.shared.groups.coordinator(&node.shared, group) == Some(node.id()) {
+        Ok(())
+    } else {
+        Err(ErrorCode::NOT_COORDINATOR)
+    }
+}
+
+/// As [`check`], for the APIs of members. An empty id names a group only for offsets, where old clients used it.
+pub(super) fn check_named(node: &Node, group: &str) -> Result<(), ErrorCode> {
+    if group.is_empty() { Err(ErrorCode::INVALID_GROUP_ID) } else { check(node, group) }
+}
