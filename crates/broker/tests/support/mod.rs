@@ -1,5 +1,7 @@
 //! A client of the barest kind: one blocking connection, one request at a time.
-#![allow(dead_code, missing_docs, reason = "each test uses a part of it")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses a part of it")]
+
+pub mod group;
 
 use std::{
     io::{self, Read, Write},
@@ -76,6 +78,11 @@ impl RawClient {
         let mut body = vec![0; u32::from_be_bytes(length) as usize];
         self.stream.read_exact(&mut body)?;
         Ok(body.into())
+    }
+
+    /// The next response, which answers a request of this kind.
+    pub fn answer<R: Request>(&mut self, version: i16) -> R::Response {
+        frame::decode_response::<R>(version, self.receive().unwrap()).unwrap().1
     }
 
     pub fn try_call<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
