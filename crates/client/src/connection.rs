@@ -43,8 +43,11 @@ pub(crate) enum Lane {
     /// Fetch: the broker holds the request until there are records, and answers one after the other. So each
     /// fetcher, by its number, has connections of its own.
     Fetch(u32),
-    /// Join, sync and heartbeat of groups: join is held until the group is complete.
+    /// Heartbeats and commits of groups.
     Group,
+    /// Join and sync of groups: the coordinator holds them until the group is complete. So each member, by its
+    /// number, has a connection of its own.
+    Join(u32),
 }
 
 /// A connection that was negotiated, or is about to be. Cheap to clone.

@@ -266,6 +266,11 @@ impl Driver {
             // Whether it succeeds is of no consequence: brokers let go of idle sessions too.
             let _ = tokio::time::timeout(GOODBYE, close).await;
         }
+        for node in self.engine.nodes() {
+            if let Some(connection) = self.core.connections.existing(node, self.lane) {
+                connection.retire();
+            }
+        }
     }
 }
 

@@ -50,10 +50,40 @@ pub enum GroupError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The brokers cannot do what is needed: they are too old, or access is denied.
+    #[error("group {group}: cannot be a member: {problem}")]
+    Impossible {
+        /// The group.
+        group: Arc<str>,
+        /// What stands in the way.
+        problem: String,
+    },
     /// The member has left, or its client was closed.
     #[error("group {group}: this member has left: join again for a new one")]
     Left {
         /// The group.
         group: Arc<str>,
     },
+}
+
+/// Why offsets were not committed. What was not named may have been.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The partition was revoked or lost since: another member goes on from the last committed offset.
+    #[error(
+        "group {group}: partition {partition} is not this member's any more: drop what was done since the last commit"
+    )]
+    NotOwned {
+        /// The group.
+        group: Arc<str>,
+        /// The partition.
+        partition: crate::TopicPartition,
+    },
+    /// The member is not in the group any more.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The coordinator refused, or did not answer in time.
+    #[error(transparent)]
+    Client(#[from] crate::Error),
 }

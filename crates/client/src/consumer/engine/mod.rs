@@ -306,6 +306,11 @@ impl Engine {
         nodes.map(|(id, node)| (*id, node.session.id())).filter(|(_, id)| *id != 0).collect()
     }
 
+    /// The brokers that were asked.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.keys().copied()
+    }
+
     /// The topic of each partition, one item per partition.
     pub(super) fn topics(&self) -> impl Iterator<Item = Arc<str>> {
         self.parts.keys().map(|name| name.topic.clone())

@@ -18,6 +18,8 @@ mod answers;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answers::moves_coordinator;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
