@@ -87,6 +87,17 @@ impl Codec<Vec<u8>> for Raw {
     }
 }
 
+/// Any payload is `()`: for callbacks that look at the key and the headers only.
+impl Codec<()> for Raw {
+    fn encode(&self, (): &(), _: &mut Vec<u8>) -> Result {
+        Ok(())
+    }
+
+    fn decode(&self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// An integer in ASCII decimal digits. Goka's `codec.Int64` for `i64`.
 #[derive(Debug, Clone, Copy)]
 pub struct DecimalInt;

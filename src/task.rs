@@ -344,3 +344,6 @@ impl Future for CatchUnwind<'_> {
             .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
     }
 }
+
+#[cfg(test)]
+mod cost;
