@@ -104,3 +104,6 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod cost;

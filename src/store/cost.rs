@@ -1,0 +1,60 @@
+//! What rows cost in a store, measured: `cargo test --release -p roka --lib store::cost -- --ignored --nocapture`.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::time::Instant;
+
+use super::*;
+
+fn measure(name: &str, mut store: Box<dyn Store>, rows: u64, batch: usize, key: impl Fn(u64) -> u64) {
+    let start = Instant::now();
+    let mut writes = Writes::new();
+    let value = [b'r'; 100];
+    let write = |store: &mut dyn Store, writes: &mut Writes| {
+        store.write(writes).unwrap();
+        writes.clear();
+    };
+    for n in 0..rows {
+        writes.put(format!("key-{:08}", key(n)).as_bytes(), &value);
+        if writes.rows.len() == batch {
+            write(&mut *store, &mut writes);
+        }
+    }
+    write(&mut *store, &mut writes);
+    let wrote = start.elapsed();
+    store.flush().unwrap();
+    let flushed = start.elapsed() - wrote;
+    let start = Instant::now();
+    let reads = 200_000;
+    for n in 0..reads {
+        let key = format!("key-{:08}", key(n * 7919 % rows));
+        assert!(store.get(key.as_bytes()).unwrap().is_some());
+    }
+    let read = start.elapsed();
+    println!(
+        "{name} {rows} rows by {batch}: write {:.0} ns/row, flush {flushed:?}, read {:.0} ns/row, rss {} MB",
+        wrote.as_nanos() as f64 / rows as f64,
+        read.as_nanos() as f64 / reads as f64,
+        rss_mb(),
+    );
+}
+
+fn rss_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn sled_rows() {
+    let scatter = |n: u64| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % 100_000_000;
+    for (cache, batch) in [(8, 256), (64, 256), (256, 256), (256, 16), (256, 4096)] {
+        for (order, key) in [("scattered", &scatter as &dyn Fn(u64) -> u64), ("in order", &|n| n)] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = SledStore::open(dir.path(), cache << 20).unwrap();
+            measure(&format!("sled {cache} MB {order}"), Box::new(store), 300_000, batch, key);
+        }
+    }
+    measure("memory", Box::new(MemoryStore::new()), 300_000, 256, scatter);
+}
