@@ -34,9 +34,10 @@ mod effects;
 mod engine;
 mod error;
 mod graph;
-mod hasher;
+mod index;
 mod key;
 mod record;
+mod small_key;
 mod store;
 mod table;
 mod task;
@@ -50,9 +51,9 @@ pub use error::{BoxError, ConfigError, GraphError, RecordError, Result, Stage, S
 pub use graph::{
     Backoff, GroupGraph, InputOptions, Join, Lookup, Loop, Nulls, OnError, Output, Start,
 };
-pub use hasher::Hasher;
 pub use key::Key;
 pub use record::{Header, HeaderValue};
-pub use store::{MemoryStore, SledStore, Slice, Store, Writes};
+pub use roka_client::partitioner::Partitioning as Hasher;
+pub use store::{LogStore, MemoryStore, SledStore, Slice, Store, Writes};
 pub use tester::{Emitted, Tester};
 pub use topic::{Group, Stateless, Stored, Stream, Table};

@@ -8,13 +8,15 @@
 //! - Metadata has a key space of its own: no user key can touch it.
 //! - Iteration is in the byte order of keys.
 
+mod log;
 mod memory;
 mod sled;
 mod slice;
+mod writes;
 
 use std::ops::Bound;
 
-pub use self::{memory::MemoryStore, sled::SledStore, slice::Slice};
+pub use self::{log::LogStore, memory::MemoryStore, sled::SledStore, slice::Slice, writes::Writes};
 use crate::StoreError;
 
 /// One row as iteration gives it: key and value.
@@ -39,7 +41,7 @@ pub trait Store: Send {
     /// The next changelog offset to read; `None` for a store that has none yet.
     fn position(&self) -> Option<i64>;
 
-    /// Private metadata written with [`Writes::meta`].
+    /// Private metadata written with [`Writes::set_meta`].
     fn meta(&self, name: &str) -> Result<Option<Slice>, StoreError>;
 
     /// Makes everything written so far survive a crash of the machine.
@@ -50,41 +52,6 @@ pub trait Store: Send {
 
     /// Flushes and releases the store, so that another process may open it.
     fn close(self: Box<Self>) -> Result<(), StoreError>;
-}
-
-/// Changes to a store, applied together by [`Store::write`].
-#[derive(Debug, Default)]
-pub struct Writes {
-    /// Rows in the order of application; `None` deletes.
-    pub rows: Vec<(Slice, Option<Slice>)>,
-    /// The position that is reached once the rows are applied; `None` leaves it as it is.
-    pub position: Option<i64>,
-    /// Private metadata to set.
-    pub meta: Vec<(String, Slice)>,
-}
-
-impl Writes {
-    /// No changes.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets a row.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.rows.push((key.into(), Some(value.into())));
-    }
-
-    /// Deletes a row.
-    pub fn delete(&mut self, key: &[u8]) {
-        self.rows.push((key.into(), None));
-    }
-
-    /// Forgets the changes, keeps the memory.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-        self.position = None;
-        self.meta.clear();
-    }
 }
 
 /// The bounds of all keys that start with `prefix`.

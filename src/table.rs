@@ -9,6 +9,10 @@
 //!   hundred commits is written to the store once.
 //! - **dirty and unstored**: both; the value that the store is owed is kept beside the new one.
 //!
+//! Rows that come from the changelog for keys that are not in memory ([`RowTable::feed`]) do not
+//! enter it: they wait in batches for the store, in order, ahead of unstored rows. Whoever reads a
+//! key that is not in memory has them written first.
+//!
 //! Transitions: a callback's write makes a row dirty ([`RowTable::set`]); [`RowTable::begin_commit`]
 //! and [`RowTable::next_dirty`] hand dirty rows to the changelog and make them unstored;
 //! [`RowTable::end_commit`] says that the changelog has them and up to which position;
@@ -19,28 +23,19 @@
 //! Invariants: the store never holds a row that is not committed; no row is stored while a commit is
 //! under way; dirty and unstored rows are never evicted.
 
-mod index;
 mod ops;
 mod rows;
 mod scan;
 mod shared;
-mod small;
 
 use std::collections::VecDeque;
 
+use self::rows::{Content, Rows};
 pub(crate) use self::{
     ops::TableOps,
     shared::{SharedTable, Undecoded, undecoded},
 };
-use self::{
-    rows::{Content, Rows},
-    small::SmallKey,
-};
-use crate::{
-    BoxError, Store, StoreError,
-    codec::AnyCodec,
-    store::{Slice, Writes},
-};
+use crate::{BoxError, Store, StoreError, codec::AnyCodec, store::Writes};
 
 /// Rows of a table partition. See the module's states.
 pub(crate) struct RowTable<V: 'static> {
@@ -54,7 +49,12 @@ pub(crate) struct RowTable<V: 'static> {
     unstored: VecDeque<u32>,
     /// How many rows were ever taken from the front of `unstored`.
     stored_count: u64,
-    /// Changelog positions that are reached once that many rows were taken from `unstored`.
+    /// Rows for the store whose keys are not in memory, in batches of [`BATCH_ROWS_MAX`].
+    fed: VecDeque<Writes>,
+    /// Rows in `fed`.
+    fed_rows: usize,
+    /// Changelog positions, and what has to be written before they are reached: everything that is
+    /// in `fed` at that time, and `unstored` up to this count.
     marks: VecDeque<Mark>,
     /// Where the values to write are encoded.
     buffer: Vec<u8>,
@@ -65,6 +65,9 @@ struct Mark {
     stored_count: u64,
     position: i64,
 }
+
+/// Rows written to the store at a time.
+const BATCH_ROWS_MAX: usize = 256;
 
 impl<V: 'static> RowTable<V> {
     /// `cache_bytes_max` bounds the memory of clean rows; dirty and unstored ones come on top.
@@ -77,6 +80,8 @@ impl<V: 'static> RowTable<V> {
             committing: None,
             unstored: VecDeque::new(),
             stored_count: 0,
+            fed: VecDeque::new(),
+            fed_rows: 0,
             marks: VecDeque::new(),
             buffer: vec![],
             writes: Writes::new(),
@@ -89,6 +94,7 @@ impl<V: 'static> RowTable<V> {
         if let Some(place) = self.rows.find(hash, key) {
             return Ok(place);
         }
+        self.store_fed(usize::MAX)?;
         let content = match self.store.get(key)? {
             Some(value) => Content::Encoded((&*value).into()),
             None => Content::Absent,
@@ -148,7 +154,11 @@ impl<V: 'static> RowTable<V> {
 
     /// Takes a row of the changelog: recovery, a joined table, a standby, a view.
     pub(crate) fn feed(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let place = self.rows.find_or_insert(key);
+        let hash = self.rows.hash(key);
+        let Some(place) = self.rows.find(hash, key) else {
+            self.feed_store(key, value);
+            return;
+        };
         let content = value.map_or(Content::Absent, |value| Content::Encoded(value.into()));
         self.rows.replace(place, content);
         let row = self.rows.at_mut(place);
@@ -157,6 +167,33 @@ impl<V: 'static> RowTable<V> {
             row.unstored = true;
             self.unstored.push_back(place);
         }
+    }
+
+    fn feed_store(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let full = self.fed.back().is_none_or(|batch| batch.len() == BATCH_ROWS_MAX);
+        if full {
+            self.writes.clear();
+            self.fed.push_back(std::mem::take(&mut self.writes));
+        }
+        if let Some(batch) = self.fed.back_mut() {
+            batch.set(key, value);
+            self.fed_rows += 1;
+        }
+    }
+
+    /// Writes fed rows until at least `rows_max` are written. Returns how many were.
+    fn store_fed(&mut self, rows_max: usize) -> Result<usize, StoreError> {
+        let mut written = 0;
+        while written < rows_max
+            && let Some(batch) = self.fed.front()
+        {
+            self.store.write(batch)?;
+            written += batch.len();
+            self.fed_rows -= batch.len();
+            // Its memory is used again.
+            self.writes = self.fed.pop_front().unwrap_or_default();
+        }
+        Ok(written)
     }
 
     /// All rows of the changelog below `position` were fed.
@@ -219,26 +256,44 @@ impl<V: 'static> RowTable<V> {
         }
     }
 
-    /// Writes up to `rows_max` unstored rows, and the position if it is reached. Returns whether
-    /// there is more to write. Does nothing while a commit is under way.
+    /// Writes about `rows_max` rows that the store lacks, and the position if it is reached. Returns
+    /// whether there is more to write. Does nothing while a commit is under way.
     pub(crate) fn store_some(&mut self, rows_max: usize) -> Result<bool, BoxError> {
         if self.committing.is_some() {
             return Ok(false);
         }
+        let mut left = rows_max.saturating_sub(self.store_fed(rows_max)?);
+        loop {
+            let more = !self.fed.is_empty() || !self.unstored.is_empty();
+            if !self.fed.is_empty() || (left == 0 && more) {
+                return Ok(true);
+            }
+            let count = left.min(BATCH_ROWS_MAX).min(self.unstored.len());
+            self.store_batch(count)?;
+            left -= count;
+            if self.unstored.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Writes the first `count` unstored rows and the position that is reached with them.
+    fn store_batch(&mut self, count: usize) -> Result<(), BoxError> {
         self.writes.clear();
-        let count = rows_max.min(self.unstored.len());
         for place in self.unstored.iter().take(count) {
             let row = self.rows.at(*place);
             let content = row.owed.as_deref().unwrap_or(&row.content);
             let value = encode(&self.codec, content, &mut self.buffer)?;
-            self.writes.rows.push(((&*row.key).into(), value.map(Slice::from)));
+            self.writes.set(&row.key, value);
         }
         let stored_count = self.stored_count + count as u64;
         let reached = self.marks.iter().take_while(|mark| mark.stored_count <= stored_count);
         let (marks, position) =
             reached.fold((0, None), |(n, _), mark| (n + 1, Some(mark.position)));
-        self.writes.position = position;
-        if count > 0 || position.is_some() {
+        if let Some(position) = position {
+            self.writes.set_position(position);
+        }
+        if !self.writes.is_empty() {
             self.store.write(&self.writes)?;
         }
         // Only what was written is forgotten: after an error the rows are still unstored.
@@ -249,7 +304,7 @@ impl<V: 'static> RowTable<V> {
             row.unstored = false;
             row.owed = None;
         }
-        Ok(!self.unstored.is_empty())
+        Ok(())
     }
 
     /// Drops everything that the store does not hold. The changelog is then to be read from
@@ -260,6 +315,8 @@ impl<V: 'static> RowTable<V> {
         self.committing = None;
         self.unstored.clear();
         self.stored_count = 0;
+        self.fed.clear();
+        self.fed_rows = 0;
         self.marks.clear();
     }
 

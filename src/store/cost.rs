@@ -6,7 +6,13 @@ use std::time::Instant;
 
 use super::*;
 
-fn measure(name: &str, mut store: Box<dyn Store>, rows: u64, batch: usize, key: impl Fn(u64) -> u64) {
+fn measure(
+    name: &str,
+    mut store: Box<dyn Store>,
+    rows: u64,
+    batch: usize,
+    key: impl Fn(u64) -> u64,
+) {
     let start = Instant::now();
     let mut writes = Writes::new();
     let value = [b'r'; 100];
@@ -16,7 +22,7 @@ fn measure(name: &str, mut store: Box<dyn Store>, rows: u64, batch: usize, key: 
     };
     for n in 0..rows {
         writes.put(format!("key-{:08}", key(n)).as_bytes(), &value);
-        if writes.rows.len() == batch {
+        if writes.len() == batch {
             write(&mut *store, &mut writes);
         }
     }
@@ -47,14 +53,23 @@ fn rss_mb() -> u64 {
 
 #[test]
 #[ignore = "a measurement"]
-fn sled_rows() {
+fn rows() {
     let scatter = |n: u64| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % 100_000_000;
-    for (cache, batch) in [(8, 256), (64, 256), (256, 256), (256, 16), (256, 4096)] {
+    for (cache, batch) in [(8, 256), (64, 256)] {
         for (order, key) in [("scattered", &scatter as &dyn Fn(u64) -> u64), ("in order", &|n| n)] {
             let dir = tempfile::tempdir().unwrap();
             let store = SledStore::open(dir.path(), cache << 20).unwrap();
             measure(&format!("sled {cache} MB {order}"), Box::new(store), 300_000, batch, key);
         }
+    }
+    for rows in [300_000, 2_000_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LogStore::open(dir.path()).unwrap();
+        measure("log scattered", Box::new(store), rows, 256, scatter);
+        let start = Instant::now();
+        let store = LogStore::open(dir.path()).unwrap();
+        println!("  opened in {:?}", start.elapsed());
+        measure("log again", Box::new(store), rows, 256, scatter);
     }
     measure("memory", Box::new(MemoryStore::new()), 300_000, 256, scatter);
 }

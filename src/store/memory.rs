@@ -29,14 +29,14 @@ impl Store for MemoryStore {
     }
 
     fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
-        for (key, value) in &writes.rows {
+        for (key, value) in writes.rows() {
             match value {
-                Some(value) => self.rows.insert(key.clone(), value.clone()),
-                None => self.rows.remove(&**key),
+                Some(value) => self.rows.insert(key.into(), value.into()),
+                None => self.rows.remove(key),
             };
         }
-        self.meta.extend(writes.meta.iter().cloned());
-        self.position = writes.position.or(self.position);
+        self.meta.extend(writes.meta().map(|(name, value)| (name.to_owned(), value.clone())));
+        self.position = writes.position().or(self.position);
         Ok(())
     }
 

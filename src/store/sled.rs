@@ -1,4 +1,4 @@
-//! The default store: sled, one database per table partition.
+//! A store on sled, one database per table partition.
 //!
 //! Why one database each, not one tree each in a shared database: a partition that leaves is deleted
 //! as a folder; a corrupt file costs one partition, not all; sled's folder lock then means exactly
@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 /// Rows per sled batch.
 const BATCH_ROWS_MAX: usize = 256;
 
-/// Metadata keys of our own; those of [`Writes::meta`] have a prefix that keeps them apart.
+/// Metadata keys of our own; those of [`Writes::set_meta`] have a prefix that keeps them apart.
 const FORMAT_KEY: &[u8] = b"format";
 const POSITION_KEY: &[u8] = b"position";
 const USER_PREFIX: &str = "user:";
@@ -110,20 +110,21 @@ impl Store for SledStore {
 
     fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
         let fail = |error| failure(&self.path, "writing", error);
-        for rows in writes.rows.chunks(BATCH_ROWS_MAX) {
+        let mut rows = writes.rows().peekable();
+        while rows.peek().is_some() {
             let mut batch = sled::Batch::default();
-            for (key, value) in rows {
+            for (key, value) in rows.by_ref().take(BATCH_ROWS_MAX) {
                 match value {
-                    Some(value) => batch.insert(key.0.clone(), value.0.clone()),
-                    None => batch.remove(key.0.clone()),
+                    Some(value) => batch.insert(key, value),
+                    None => batch.remove(key),
                 }
             }
             self.rows.apply_batch(batch).map_err(fail)?;
         }
-        for (name, value) in &writes.meta {
+        for (name, value) in writes.meta() {
             self.meta.insert(format!("{USER_PREFIX}{name}"), value.0.clone()).map_err(fail)?;
         }
-        if let Some(position) = writes.position {
+        if let Some(position) = writes.position() {
             self.meta.insert(POSITION_KEY, &position.to_be_bytes()).map_err(fail)?;
             self.position = Some(position);
         }

@@ -13,6 +13,8 @@ fn each(check: impl Fn(Box<dyn Store>)) {
     check(Box::new(MemoryStore::new()));
     let dir = tempfile::tempdir().unwrap();
     check(Box::new(open(dir.path())));
+    let dir = tempfile::tempdir().unwrap();
+    check(Box::new(LogStore::open(dir.path()).unwrap()));
 }
 
 fn open(path: &Path) -> SledStore {
@@ -31,7 +33,7 @@ fn written(rows: &[(&[u8], Option<&[u8]>)], position: i64) -> Writes {
             None => writes.delete(key),
         }
     }
-    writes.position = Some(position);
+    writes.set_position(position);
     writes
 }
 
@@ -77,7 +79,7 @@ fn metadata_and_rows_do_not_meet() {
         let mut writes = Writes::new();
         for name in ["position", "format", "user:x", "__offset"] {
             writes.put(name.as_bytes(), b"a row");
-            writes.meta.push((name.to_owned(), b"private"[..].into()));
+            writes.set_meta(name, b"private");
         }
         store.write(&writes).unwrap();
         assert_eq!(store.position(), None);
@@ -123,7 +125,7 @@ fn ranges_are_in_key_order_and_end_where_they_say() {
 fn clear_forgets_everything() {
     each(|mut store| {
         let mut writes = written(&[(b"a", Some(b"1"))], 9);
-        writes.meta.push(("m".to_owned(), b"1"[..].into()));
+        writes.set_meta("m", b"1");
         store.write(&writes).unwrap();
         store.clear().unwrap();
         assert_eq!((store.get(b"a").unwrap(), store.position()), (None, None));
@@ -133,26 +135,38 @@ fn clear_forgets_everything() {
     });
 }
 
-#[test]
-fn a_closed_sled_store_opens_with_all_it_had() {
+/// Runs `check` on how each kind of store on disk is opened.
+fn each_on_disk(check: impl Fn(&Path, &dyn Fn(&Path) -> Result<Box<dyn Store>, StoreError>)) {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path());
-    let rows: Vec<_> = (0..2_000_u32).map(u32::to_be_bytes).collect();
-    let rows: Vec<(&[u8], Option<&[u8]>)> = rows.iter().map(|k| (&k[..], Some(&k[..]))).collect();
-    store.write(&written(&rows, 2_000)).unwrap();
-    Box::new(store).close().unwrap();
-    let store = open(dir.path());
-    assert_eq!(store.position(), Some(2_000));
-    assert_eq!(keys(&store, Bound::Unbounded, Bound::Unbounded).len(), 2_000);
+    check(dir.path(), &|path| Ok(Box::new(SledStore::open(path, 1 << 20)?)));
+    let dir = tempfile::tempdir().unwrap();
+    check(dir.path(), &|path| Ok(Box::new(LogStore::open(path)?)));
 }
 
 #[test]
-fn a_sled_store_in_use_is_refused_with_its_path() {
-    let dir = tempfile::tempdir().unwrap();
-    let _store = open(dir.path());
-    let error = SledStore::open(dir.path(), 1 << 20).unwrap_err();
-    assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
-    assert!(error.to_string().contains(&*dir.path().to_string_lossy()), "{error}");
+fn a_closed_store_opens_with_all_it_had() {
+    each_on_disk(|path, open| {
+        let mut store = open(path).unwrap();
+        let rows: Vec<_> = (0..2_000_u32).map(u32::to_be_bytes).collect();
+        let rows: Vec<(&[u8], Option<&[u8]>)> =
+            rows.iter().map(|k| (&k[..], Some(&k[..]))).collect();
+        store.write(&written(&rows, 2_000)).unwrap();
+        store.flush().unwrap();
+        store.close().unwrap();
+        let store = open(path).unwrap();
+        assert_eq!(store.position(), Some(2_000));
+        assert_eq!(keys(&*store, Bound::Unbounded, Bound::Unbounded).len(), 2_000);
+    });
+}
+
+#[test]
+fn a_store_in_use_is_refused_with_its_path() {
+    each_on_disk(|path, open| {
+        let _store = open(path).unwrap();
+        let error = open(path).err().unwrap();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    });
 }
 
 #[test]
@@ -169,10 +183,12 @@ fn a_sled_store_of_another_format_is_refused() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_named() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().join("below-a-file");
-    let error = SledStore::open(&path, 1 << 20).unwrap_err();
-    assert!(matches!(error, StoreError::Io { action: "opening", .. }), "{error:?}");
+    each_on_disk(|path, open| {
+        let file = path.join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = open(&file.join("below-a-file")).err().unwrap();
+        assert!(matches!(error, StoreError::Io { action: "opening", .. }), "{error:?}");
+    });
 }
 
 proptest! {
@@ -187,8 +203,9 @@ proptest! {
         ),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let mut stores: [Box<dyn Store>; 2] =
-            [Box::new(MemoryStore::new()), Box::new(open(dir.path()))];
+        let log = LogStore::open(&dir.path().join("log")).unwrap();
+        let mut stores: [Box<dyn Store>; 3] =
+            [Box::new(MemoryStore::new()), Box::new(open(dir.path())), Box::new(log)];
         let mut model = BTreeMap::new();
         for batch in &batches {
             let mut writes = Writes::new();

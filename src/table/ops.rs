@@ -1,7 +1,7 @@
 //! What the engine does with a table, whatever its values are.
 
 use super::RowTable;
-use crate::{BoxError, Store};
+use crate::{BoxError, Store, Writes};
 
 /// The engine's face of a [`RowTable`]; see there for each method.
 pub(crate) trait TableOps {
@@ -74,11 +74,11 @@ impl<V: 'static> TableOps for RowTable<V> {
     }
 
     fn unstored_rows(&self) -> usize {
-        self.unstored.len()
+        self.unstored.len() + self.fed_rows
     }
 
     fn bytes(&self) -> usize {
-        self.rows.bytes()
+        self.rows.bytes() + self.fed.iter().map(Writes::bytes).sum::<usize>()
     }
 
     fn close(self: Box<Self>) -> Result<(), BoxError> {

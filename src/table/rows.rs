@@ -1,8 +1,9 @@
 //! Rows in memory: a slab of them, an index by key, and a clock that evicts clean ones.
 
-use std::hash::{BuildHasher, Hasher};
-
-use super::{SmallKey, index::Index};
+use crate::{
+    index::{Index, KeyHasher},
+    small_key::SmallKey,
+};
 
 /// Rows looked at per insertion while the cache is over its limit: bounds the cost of one insertion.
 const EVICTION_STEPS_MAX: usize = 8;
@@ -34,8 +35,8 @@ pub(super) struct Row<V> {
 pub(super) struct Rows<V> {
     slab: Vec<Row<V>>,
     free: Vec<u32>,
-    index: Index,
-    hasher: foldhash::fast::RandomState,
+    index: Index<u32>,
+    hasher: KeyHasher,
     hand: usize,
     /// Heap bytes of all rows.
     heap_bytes: usize,
@@ -48,7 +49,7 @@ impl<V> Rows<V> {
             slab: vec![],
             free: vec![],
             index: Index::new(),
-            hasher: foldhash::fast::RandomState::default(),
+            hasher: KeyHasher::default(),
             hand: 0,
             heap_bytes: 0,
             bytes_max,
@@ -56,10 +57,7 @@ impl<V> Rows<V> {
     }
 
     pub(super) fn hash(&self, key: &[u8]) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        let hash = hasher.finish();
-        (hash ^ (hash >> 32)) as u32
+        self.hasher.hash(key)
     }
 
     pub(super) fn find(&mut self, hash: u32, key: &[u8]) -> Option<u32> {

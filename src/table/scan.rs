@@ -18,6 +18,7 @@ impl<V: 'static> RowTable<V> {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         rows_max: usize,
     ) -> Result<Vec<Row>, BoxError> {
+        self.store_fed(usize::MAX)?;
         let mut newer = vec![];
         for row in self.rows.iter() {
             if (row.dirty || row.unstored) && contains(range, &row.key) {
@@ -48,11 +49,6 @@ impl<V: 'static> RowTable<V> {
             }
         }
         Ok(page)
-    }
-
-    /// How many rows in memory differ from the store.
-    pub(crate) fn has_unstored(&self) -> bool {
-        !self.unstored.is_empty() || !self.dirty.is_empty()
     }
 }
 

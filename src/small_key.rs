@@ -1,21 +1,22 @@
-//! A row's key: short ones inline, so that looking one up touches no second place in memory.
+//! Owned keys: short ones inline, so that looking one up touches no second place in memory.
 
-use std::ops::Deref;
+use std::{borrow::Borrow, cmp::Ordering, ops::Deref};
 
 /// Keys up to this many bytes are held inline; the value makes [`SmallKey`] 24 bytes.
 const INLINE_BYTES_MAX: usize = 22;
 
-/// An owned key.
-pub(super) enum SmallKey {
+/// An owned key. Ordered by its bytes.
+#[derive(Clone)]
+pub(crate) enum SmallKey {
     Inline { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
     Heap(Box<[u8]>),
 }
 
 impl SmallKey {
-    pub(super) const EMPTY: Self = Self::Inline { len: 0, bytes: [0; INLINE_BYTES_MAX] };
+    pub(crate) const EMPTY: Self = Self::Inline { len: 0, bytes: [0; INLINE_BYTES_MAX] };
 
     /// Bytes held outside of the key itself.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Inline { .. } => 0,
             Self::Heap(bytes) => bytes.len(),
@@ -44,5 +45,31 @@ impl Deref for SmallKey {
             Self::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Self::Heap(bytes) => bytes,
         }
+    }
+}
+
+impl Borrow<[u8]> for SmallKey {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for SmallKey {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for SmallKey {}
+
+impl PartialOrd for SmallKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SmallKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
     }
 }
