@@ -8,8 +8,11 @@ use crate::{ConfigError, Hasher, Start};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum StoreKind {
-    /// Sled databases below [`Config::state_dir`]. The default.
+    /// [`LogStore`](crate::LogStore)s below [`Config::state_dir`]. The default.
     #[default]
+    Log,
+    /// [`SledStore`](crate::SledStore)s below [`Config::state_dir`]: for tables of so many rows that
+    /// 20 bytes of memory for each are too much. Writing a row costs some ten times as much.
     Sled,
     /// Memory only: after a restart tables are read back from their changelogs.
     Memory,
@@ -48,7 +51,7 @@ pub struct Config {
     /// folder (`$XDG_DATA_HOME`, else `~/.local/share`), `./roka-state` where there is no home.
     /// Never a folder for temporary files: those are wiped at a reboot, and shared by users.
     pub state_dir: PathBuf,
-    /// Where rows are kept. Default: [`StoreKind::Sled`].
+    /// Where rows are kept. Default: [`StoreKind::Log`].
     pub store: StoreKind,
     /// Threads that run callbacks; partitions are spread over them. Default: the number of cores.
     pub workers: usize,

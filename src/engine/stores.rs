@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Config, MemoryStore, SledStore, Store, StoreError, StoreKind};
+use crate::{Config, LogStore, MemoryStore, SledStore, Store, StoreError, StoreKind};
 
 /// How long a store that is open elsewhere is waited for.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -43,16 +43,21 @@ impl Stores {
         topic: &str,
         partition: i32,
     ) -> Result<Box<dyn Store>, StoreError> {
+        let path = self.path(topic, partition);
         match self.kind {
+            StoreKind::Log => open_on_disk(&path, |path| Ok(Box::new(LogStore::open(path)?))).await,
             StoreKind::Memory => Ok(Box::new(MemoryStore::new())),
-            StoreKind::Sled => open_sled(&self.path(topic, partition)).await,
+            StoreKind::Sled => {
+                open_on_disk(&path, |path| Ok(Box::new(SledStore::open(path, PAGE_CACHE_BYTES)?)))
+                    .await
+            }
         }
     }
 
     /// Notes that the store of a partition stands for the changelog up to `position`, for [`positions`](Self::positions).
     /// It is only a hint: without it a partition may be recovered elsewhere than where it was.
     pub(crate) fn note(&self, topic: &str, partition: i32, position: i64) {
-        if self.kind == StoreKind::Sled {
+        if self.are_durable() {
             let path = self.path(topic, partition).with_extension(HINT);
             if let Err(error) = std::fs::write(&path, position.to_string()) {
                 tracing::debug!(path = %path.display(), %error, "cannot note a store's position");
@@ -74,16 +79,19 @@ impl Stores {
 
     /// Whether what is stored is there after a restart.
     pub(crate) fn are_durable(&self) -> bool {
-        self.kind == StoreKind::Sled
+        self.kind != StoreKind::Memory
     }
 }
 
-async fn open_sled(path: &Path) -> Result<Box<dyn Store>, StoreError> {
+async fn open_on_disk(
+    path: &Path,
+    open: impl Fn(&Path) -> Result<Box<dyn Store>, StoreError>,
+) -> Result<Box<dyn Store>, StoreError> {
     let started = Instant::now();
     let mut mended = false;
     loop {
-        match SledStore::open(path, PAGE_CACHE_BYTES) {
-            Ok(store) => return Ok(Box::new(store)),
+        match open(path) {
+            Ok(store) => return Ok(store),
             Err(StoreError::Locked { .. }) if started.elapsed() < LOCK_WAIT_MAX => {
                 tokio::time::sleep(LOCK_WAIT_STEP).await;
             }

@@ -35,18 +35,14 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: [u8; ENTRY_HEAD] = bytes.get(..ENTRY_HEAD)?.try_into().ok()?;
-        let [kind, a, b, c, d, e, f, g, h] = bytes;
-        let kind = match kind {
+        let kind = match *bytes.first()? {
             1 => Kind::Put,
             2 => Kind::Delete,
             3 => Kind::Meta,
             4 => Kind::Position,
             _ => return None,
         };
-        let key_len = u32::from_le_bytes([a, b, c, d]);
-        let value_len = u32::from_le_bytes([e, f, g, h]);
-        Some(Self { kind, key_len, value_len })
+        Some(Self { kind, key_len: number(bytes, 1)?, value_len: number(bytes, 5)? })
     }
 
     /// Bytes of the whole entry.
@@ -100,7 +96,11 @@ pub(super) fn finish(block: &mut [u8]) {
 /// The length and the checksum of a block's entries. No length is no block: files may end in zeros
 /// after a crash of the machine.
 pub(super) fn block_head(bytes: [u8; BLOCK_HEAD]) -> Option<(usize, u32)> {
-    let [a, b, c, d, e, f, g, h] = bytes;
-    let len = u32::from_le_bytes([a, b, c, d]) as usize;
-    (len > 0).then_some((len, u32::from_le_bytes([e, f, g, h])))
+    let (len, crc) = (number(&bytes, 0)?, number(&bytes, 4)?);
+    (len > 0).then_some((len as usize, crc))
+}
+
+/// The number at `at`.
+pub(super) fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }

@@ -53,13 +53,12 @@ impl Segment {
             return Ok(Opened::Foreign);
         }
         read_at(&file, &mut head, 0)?;
-        let [.., a, b, c, d, e, f, g, h] = head;
-        if &head[..8] != MAGIC || u32::from_le_bytes([e, f, g, h]) != number {
+        if &head[..8] != MAGIC || entry::number(&head, 12) != Some(number) {
             return Ok(Opened::Foreign);
         }
-        Ok(match u32::from_le_bytes([a, b, c, d]) {
-            FORMAT => Opened::Ok(Self { number, len, synced: false, file }),
-            other => Opened::Format(other),
+        Ok(match entry::number(&head, 8) {
+            Some(FORMAT) => Opened::Ok(Self { number, len, synced: false, file }),
+            other => Opened::Format(other.unwrap_or_default()),
         })
     }
 
