@@ -2,4 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod delivery;
+mod failures;
+mod limits;
+mod movement;
 mod support;
+mod versions;
