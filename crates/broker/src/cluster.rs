@@ -6,6 +6,7 @@
 mod faults;
 
 use std::{
+    fs::File,
     net::SocketAddr,
     sync::{Arc, Mutex, mpsc},
     thread::JoinHandle,
@@ -37,6 +38,8 @@ pub struct Cluster {
     serving: Mutex<Vec<Option<mpsc::Receiver<()>>>>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Keeps other clusters out of the data folder; let go when everything has ended.
+    _folder: Option<File>,
 }
 
 impl Cluster {
@@ -46,9 +49,17 @@ impl Cluster {
     }
 
     pub(crate) fn launch(started: Started, thread: JoinHandle<()>) -> Result<Self, Error> {
-        let Started { shared, ports, handle, end } = started;
+        let Started { shared, ports, handle, end, folder } = started;
         let serving = Mutex::new(ports.iter().map(|_| None).collect());
-        let cluster = Self { shared, ports, handle, serving, end: Some(end), thread: Some(thread) };
+        let cluster = Self {
+            shared,
+            ports,
+            handle,
+            serving,
+            end: Some(end),
+            thread: Some(thread),
+            _folder: folder,
+        };
         // Leaders are chosen when all are there, so that they are spread as they were placed.
         cluster.nodes().into_iter().try_for_each(|node| cluster.begin(node))?;
         cluster.shared.elect_all();

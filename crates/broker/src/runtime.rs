@@ -1,9 +1,10 @@
 //! The thread on which the cluster runs.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Started {
     pub(crate) handle: Handle,
     /// Ends the thread.
     pub(crate) end: oneshot::Sender<()>,
+    /// Keeps other clusters out of the data folder.
+    pub(crate) folder: Option<File>,
 }
 
 /// Starts the thread; `told` gets the outcome on it.
@@ -83,9 +86,11 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
         nodes.push(NodeInfo::new(id, port.address(), rack));
         ports.push(port);
     }
+    let mut held = None;
     let former = match &plan.data_dir {
         Some(dir) => {
             fs::create_dir_all(dir).map_err(Error::io(format!("cannot make {}", dir.display())))?;
+            held = Some(hold(dir)?);
             let what = format!("cannot read the metadata in {}", dir.display());
             Snapshot::load(dir).map_err(Error::io(what))?
         }
@@ -99,7 +104,22 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
     let shared = Arc::new(shared);
     shared.groups.open(&shared).map_err(Error::io("cannot read the offsets in the data folder"))?;
     handle.spawn(group::keep_time(shared.clone()));
-    Ok(Started { shared, ports, handle, end })
+    Ok(Started { shared, ports, handle, end, folder: held })
+}
+
+/// Two clusters in one folder would destroy each other's logs.
+fn hold(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("lock");
+    let what = || format!("cannot lock {}", path.display());
+    let file = File::create(&path).map_err(Error::io(what()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let text = "the folder is in use by another cluster: stop it, or take another folder";
+            Err(Error::io(what())(io::Error::other(text)))
+        }
+        Err(TryLockError::Error(error)) => Err(Error::io(what())(error)),
+    }
 }
 
 /// 22 letters and digits, as Kafka's ids have.
