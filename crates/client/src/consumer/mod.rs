@@ -14,6 +14,7 @@ mod flow;
 mod place;
 mod queue;
 mod session;
+mod subscriber;
 mod wire;
 
 pub use chunk::Chunk;
@@ -23,3 +24,4 @@ pub use error::FetchError;
 pub use fetcher::Fetcher;
 pub use queue::{FetchEvent, FetchQueue, Reset, ResetReason};
 pub use roka_protocol::records::{Decompressor, Record};
+pub use subscriber::{Consumer, ConsumerConfig, ConsumerError};
