@@ -36,6 +36,7 @@ mod error;
 mod graph;
 mod index;
 mod key;
+mod processor;
 mod record;
 mod small_key;
 mod store;
@@ -47,11 +48,15 @@ mod topic;
 pub use codec::{BigEndian, Codec, DecimalInt, Functions, Json, Raw, Text};
 pub use config::{Assignment, Config, StoreKind};
 pub use context::Context;
+pub use engine::{
+    InputStats, PartitionStats, ProcessorError, State, Stats, TableStats, TopicError, Totals,
+};
 pub use error::{BoxError, ConfigError, GraphError, RecordError, Result, Stage, StoreError};
 pub use graph::{
     Backoff, GroupGraph, InputOptions, Join, Lookup, Loop, Nulls, OnError, Output, Start,
 };
 pub use key::Key;
+pub use processor::{GetError, Processor, ProcessorHandle, shutdown_signal};
 pub use record::{Header, HeaderValue};
 pub use roka_client::partitioner::Partitioning as Hasher;
 pub use store::{LogStore, MemoryStore, SledStore, Slice, Store, Writes};

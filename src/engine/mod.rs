@@ -1,14 +1,34 @@
 //! Runs a graph: assignment, recovery, processing and commit.
-#![allow(dead_code, unused_imports, reason = "the parts that run these come next")]
 
 mod assignment;
 mod block;
+mod cluster;
+mod commit;
+mod control;
 mod error;
+mod feed;
+mod life;
 mod mark;
 mod merge;
 mod offsets;
+mod outputs;
+mod partition;
+mod prepare;
 mod recovery;
+mod replica;
+mod restore;
+pub(crate) mod session;
 mod state;
 mod stats;
 mod stores;
+mod tables;
 mod topics;
+mod worker;
+
+pub use self::{
+    error::ProcessorError,
+    state::State,
+    stats::{InputStats, PartitionStats, Stats, TableStats, Totals},
+    topics::TopicError,
+};
+pub(crate) use self::{session::Inside, worker::Order};
