@@ -31,6 +31,7 @@ mod codec;
 mod config;
 mod context;
 mod effects;
+mod emitter;
 mod engine;
 mod error;
 mod graph;
@@ -44,10 +45,12 @@ mod table;
 mod task;
 mod tester;
 mod topic;
+mod view;
 
 pub use codec::{BigEndian, Codec, DecimalInt, Functions, Json, Raw, Text};
 pub use config::{Assignment, Config, StoreKind};
 pub use context::Context;
+pub use emitter::{Emitter, EmitterError};
 pub use engine::{
     InputStats, PartitionStats, ProcessorError, State, Stats, TableStats, TopicError, Totals,
 };
@@ -62,3 +65,4 @@ pub use roka_client::partitioner::Partitioning as Hasher;
 pub use store::{LogStore, MemoryStore, SledStore, Slice, Store, Writes};
 pub use tester::{Emitted, Tester};
 pub use topic::{Group, Stateless, Stored, Stream, Table};
+pub use view::{Rows, View, ViewError};

@@ -16,6 +16,7 @@ mod partition;
 mod prepare;
 mod recovery;
 mod replica;
+mod replicate;
 mod restore;
 pub(crate) mod session;
 mod state;
@@ -31,4 +32,9 @@ pub use self::{
     stats::{InputStats, PartitionStats, Stats, TableStats, Totals},
     topics::TopicError,
 };
-pub(crate) use self::{session::Inside, worker::Order};
+pub(crate) use self::{
+    replicate::replicate,
+    session::{Inside, client_config},
+    state::StateBoard,
+    worker::Order,
+};

@@ -13,7 +13,7 @@ use roka_client::{
     producer::{ProduceError, Producer, ProducerConfig, RecordRef, TopicHandle, TrySendError},
 };
 
-use super::{error::ProcessorError, mark};
+use super::{cluster, error::ProcessorError, mark};
 use crate::{Config, Hasher, effects::Emit, graph::Kind, task::Topology};
 
 /// Messages without a key that go to one partition before the next gets its turn.
@@ -49,17 +49,20 @@ impl Outputs {
         client: &Client,
         topology: &dyn Topology,
         config: &Config,
-    ) -> Result<Self, ProduceError> {
+    ) -> Result<Self, ProcessorError> {
         let settings = ProducerConfig::default().linger(config.linger);
-        let producer = client.producer(settings)?;
+        let producer = client.producer(settings).map_err(|source| ProcessorError::Refused {
+            action: "starting a producer".to_owned(),
+            source,
+        })?;
         let mut topics = Vec::new();
         for edge in topology.edges().of(Kind::Output) {
-            let handle = producer.topic(&edge.topic).await?;
+            let handle = topic(&producer, &edge.topic).await?;
             topics.push(Output { handle, keyless: Cell::new(0) });
         }
         let table_topic = topology.table_topic();
         let table = match &table_topic {
-            Some(topic) => Some(producer.topic(topic).await?),
+            Some(name) => Some(topic(&producer, name).await?),
             None => None,
         };
         let table_topic = table_topic.unwrap_or_default().into();
@@ -147,8 +150,14 @@ impl Outputs {
 
     /// Ends the producer; what is not acknowledged yet is given up.
     pub(crate) async fn close(&self) {
-        self.producer.close().await;
+        if let Err(error) = self.producer.close().await {
+            tracing::debug!(%error, "closing a producer");
+        }
     }
+}
+
+async fn topic(producer: &Producer, name: &str) -> Result<TopicHandle, ProcessorError> {
+    cluster::patiently("looking up an output", async || producer.topic(name).await).await
 }
 
 type Headers<'a> = [(&'a [u8], Option<&'a [u8]>)];

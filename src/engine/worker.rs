@@ -145,11 +145,8 @@ pub(crate) struct Worker {
 }
 
 async fn serve(shared: Shared, mut orders: mpsc::Receiver<Order>) -> Result<(), ProcessorError> {
-    let outputs = Outputs::new(&shared.client, &*shared.topology, &shared.config).await;
-    let outputs = Rc::new(outputs.map_err(|error| ProcessorError::Write {
-        topic: error.partition().map_or("the outputs", |(topic, _)| topic).to_owned(),
-        source: error.into(),
-    })?);
+    let outputs = Outputs::new(&shared.client, &*shared.topology, &shared.config).await?;
+    let outputs = Rc::new(outputs);
     let pressure = Rc::new(Pressure::new(shared.config.commit_bytes));
     let committer = Rc::new(Committer::new(
         Rc::clone(&outputs),
