@@ -107,7 +107,11 @@ impl<K: Key, V> Emitter<K, V> {
         Self::open(table.topic.into_owned(), table.codec, config).await
     }
 
-    async fn open(topic: String, codec: AnyCodec<V>, config: &Config) -> Result<Self, EmitterError> {
+    async fn open(
+        topic: String,
+        codec: AnyCodec<V>,
+        config: &Config,
+    ) -> Result<Self, EmitterError> {
         config.validate()?;
         let failed = |source| EmitterError::Topic { topic: topic.clone(), source };
         let client = Client::new(crate::engine::client_config(config)).map_err(failed)?;
@@ -219,7 +223,8 @@ impl<K: Key, V> Emitter<K, V> {
             let value = value.filter(|value| !self.codec.is_null(value));
             if let Some(value) = value {
                 let encoded = self.codec.encode(value, &mut scratch.value);
-                encoded.map_err(|source| EmitterError::Encode { topic: self.topic.clone(), source })?;
+                encoded
+                    .map_err(|source| EmitterError::Encode { topic: self.topic.clone(), source })?;
             }
             let headers: Vec<(&[u8], Option<&[u8]>)> =
                 headers.iter().map(|(name, value)| (name.as_ref(), value.bytes())).collect();
@@ -257,7 +262,8 @@ fn unless_full<T>(
 
 impl Owned {
     fn of(record: &RecordRef<'_>) -> Self {
-        let header = |(name, value): &(&[u8], Option<&[u8]>)| (name.to_vec(), value.map(<[u8]>::to_vec));
+        let header =
+            |(name, value): &(&[u8], Option<&[u8]>)| (name.to_vec(), value.map(<[u8]>::to_vec));
         Self {
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),

@@ -167,10 +167,8 @@ impl<K: Key, V> View<K, V> {
         };
         let (from, to) = (from.map(encode), to.map(encode));
         let table = Arc::clone(self.table()?);
-        let parts = (0..table.partitions()).map(|_| Part {
-            page: VecDeque::new(),
-            from: Some(from.clone()),
-        });
+        let parts = (0..table.partitions())
+            .map(|_| Part { page: VecDeque::new(), from: Some(from.clone()) });
         let mut rows = Rows {
             topic: self.inner.topic.clone(),
             codec: self.codec.clone(),
@@ -244,7 +242,8 @@ impl<K: Key, V> Rows<K, V> {
         {
             let range = (from.as_ref().map(|from| &**from), self.to.as_ref().map(|to| &**to));
             let page = self.table.partition(partition).page(range, PAGE_ROWS);
-            let page = page.map_err(|source| ViewError::Read { topic: self.topic.clone(), source })?;
+            let page =
+                page.map_err(|source| ViewError::Read { topic: self.topic.clone(), source })?;
             if page.len() == PAGE_ROWS {
                 part.from = page.last().map(|(key, _)| Bound::Excluded(key.to_vec()));
             }
@@ -261,7 +260,8 @@ impl<K: Key, V> Rows<K, V> {
         let Some((key, value)) = self.parts[partition].page.pop_front() else { return Ok(None) };
         self.push_head(partition)?;
         let decoded = K::decode(&key).and_then(|key| Ok((key, self.codec.decode(&value)?)));
-        let row = decoded.map_err(|source| ViewError::Read { topic: self.topic.clone(), source })?;
+        let row =
+            decoded.map_err(|source| ViewError::Read { topic: self.topic.clone(), source })?;
         Ok(Some(row))
     }
 }

@@ -80,7 +80,8 @@ async fn run(
 
 async fn open(client: &Client, config: &Config, topic: &str) -> Result<Replica, ProcessorError> {
     cluster::reach(client, config).await?;
-    let wanted = Wanted { group: VIEW.to_owned(), others: vec![topic.to_owned()], ..Wanted::default() };
+    let wanted =
+        Wanted { group: VIEW.to_owned(), others: vec![topic.to_owned()], ..Wanted::default() };
     let found = cluster::describe(client, &wanted).await?;
     let Some(found) = found.get(topic) else {
         let topics = vec![topic.to_owned()];
