@@ -9,13 +9,8 @@ use std::{
 };
 
 use roka_client::{
-    Client, Error, ErrorCode, TopicPartition,
-    protocol::messages::{
-        create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest},
-        describe_configs::{DescribeConfigsRequest, DescribeConfigsResource},
-        list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic},
-        metadata::{MetadataRequest, MetadataRequestTopic},
-    },
+    Client, Error, TopicPartition,
+    admin::{ConfigResource, NewTopic, OffsetSpec},
 };
 
 use super::{
@@ -29,11 +24,6 @@ use crate::Config;
 const RETRY: Duration = Duration::from_millis(500);
 /// How often to say that the cluster is still waited for.
 const SAY_EVERY: Duration = Duration::from_secs(10);
-/// Kafka's number for a topic among the resources that have a configuration.
-const TOPIC_RESOURCE: i8 = 2;
-/// Kafka's timestamps that stand for the ends of a log.
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
 
 /// Asks until there is an answer that asking again would not change.
 pub(crate) async fn patiently<T>(
@@ -72,16 +62,19 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 pub(crate) async fn reach(client: &Client, config: &Config) -> Result<(), ProcessorError> {
     let started = Instant::now();
     loop {
-        let error = match client.refresh_metadata().await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let left = config.start_timeout.saturating_sub(started.elapsed());
+        let error = match tokio::time::timeout(left, client.refresh_metadata()).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if started.elapsed() < config.start_timeout && may_pass(&error) => {
+                tracing::warn!(%error, "waiting for a broker");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
         };
-        if started.elapsed() >= config.start_timeout {
-            let brokers = config.brokers.clone();
-            let seconds = config.start_timeout.as_secs();
-            return Err(ProcessorError::NoBroker { brokers, seconds, source: error });
-        }
-        tokio::time::sleep(RETRY).await;
+        let brokers = config.brokers.clone();
+        return Err(ProcessorError::NoBroker { brokers, waited: started.elapsed(), reason: error });
     }
 }
 
@@ -90,33 +83,23 @@ pub(crate) async fn bounds(
     client: &Client,
     partitions: &[TopicPartition],
 ) -> Result<BTreeMap<TopicPartition, Bounds>, ProcessorError> {
-    let mut all = BTreeMap::new();
-    for partition in partitions {
-        let bounds = patiently("asking where a log begins and ends", async || {
-            let start = offset(client, partition, EARLIEST).await?;
-            let end = offset(client, partition, LATEST).await?;
-            Ok(Bounds { start, end })
-        });
-        all.insert(partition.clone(), bounds.await?);
-    }
-    Ok(all)
+    patiently("asking where logs begin and end", async || {
+        let starts = offsets(client, partitions, OffsetSpec::Earliest).await?;
+        let ends = offsets(client, partitions, OffsetSpec::Latest).await?;
+        let bounds = starts.into_iter().zip(ends).map(|(start, end)| Bounds { start, end });
+        Ok(partitions.iter().cloned().zip(bounds).collect())
+    })
+    .await
 }
 
-async fn offset(client: &Client, name: &TopicPartition, timestamp: i64) -> Result<i64, Error> {
-    let partition = ListOffsetsPartition {
-        partition_index: name.partition,
-        timestamp,
-        max_num_offsets: 1,
-        ..ListOffsetsPartition::default()
-    };
-    let topic = ListOffsetsTopic { name: name.topic.to_string(), partitions: vec![partition] };
-    let request =
-        ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..ListOffsetsRequest::default() };
-    let response = client.call_leader(&name.topic, name.partition, request).await?;
-    let answer = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
-    let Some(answer) = answer else { return Ok(0) };
-    // Version 0 answers with a list.
-    Ok(answer.old_style_offsets.first().copied().unwrap_or(answer.offset).max(0))
+async fn offsets(
+    client: &Client,
+    partitions: &[TopicPartition],
+    spec: OffsetSpec,
+) -> Result<Vec<i64>, Error> {
+    let wanted: Vec<_> = partitions.iter().map(|partition| (partition.clone(), spec)).collect();
+    let listed = client.admin().list_offsets(&wanted).await;
+    listed.into_iter().map(|listed| Ok(listed?.offset.unwrap_or(0))).collect()
 }
 
 /// The topics that the graph names, as far as they exist.
@@ -124,68 +107,41 @@ pub(crate) async fn describe(
     client: &Client,
     wanted: &Wanted,
 ) -> Result<BTreeMap<String, Found>, ProcessorError> {
-    let names: Vec<&String> = wanted.all().collect();
+    let names: Vec<&str> = wanted.all().map(String::as_str).collect();
     let mut found = patiently("looking for topics", async || {
-        let topics = names.iter().map(|name| MetadataRequestTopic {
-            name: Some((*name).clone()),
-            ..MetadataRequestTopic::default()
-        });
-        let request = MetadataRequest {
-            topics: Some(topics.collect()),
-            allow_auto_topic_creation: false,
-            ..MetadataRequest::default()
-        };
-        let response = client.call(request).await?;
         let mut found = BTreeMap::new();
-        for topic in response.topics {
-            let name = topic.name.unwrap_or_default();
-            match ErrorCode(topic.error_code) {
-                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {}
-                code if code == ErrorCode::NONE || code.is_retriable() => {
+        for (name, topic) in names.iter().zip(client.admin().describe_topics(&names).await) {
+            match topic {
+                Ok(topic) => {
                     let partitions = topic.partitions.len() as i32;
-                    found.insert(name, Found { partitions, cleanup: None });
+                    found.insert((*name).to_owned(), Found { partitions, cleanup: None });
                 }
-                code => tracing::warn!(topic = name, %code, "a topic cannot be described"),
+                Err(error) if error.is_unknown_topic() => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(found)
     })
     .await?;
-    let own = wanted.table.iter().chain(&wanted.loopback);
-    for name in own {
+    for name in wanted.table.iter().chain(&wanted.loopback) {
         if let Some(found) = found.get_mut(name) {
-            found.cleanup = cleanup_policy(client, name).await?;
+            found.cleanup = cleanup_policy(client, name).await;
         }
     }
     Ok(found)
 }
 
-/// A topic's clean-up policy, if the broker tells it.
-async fn cleanup_policy(client: &Client, topic: &str) -> Result<Option<String>, ProcessorError> {
-    const KEY: &str = "cleanup.policy";
+/// A topic's clean-up policy. Not every broker tells, and not everybody may ask: then it is not checked.
+async fn cleanup_policy(client: &Client, topic: &str) -> Option<String> {
     let asked = patiently("reading a topic's configuration", async || {
-        let resource = DescribeConfigsResource {
-            resource_type: TOPIC_RESOURCE,
-            resource_name: topic.to_owned(),
-            configuration_keys: Some(vec![KEY.to_owned()]),
-        };
-        let request = DescribeConfigsRequest {
-            resources: vec![resource],
-            ..DescribeConfigsRequest::default()
-        };
-        client.call(request).await
+        client.admin().describe_config(ConfigResource::topic(topic)).await
     });
     match asked.await {
-        Ok(response) => {
-            let mut configs = response.results.into_iter().flat_map(|result| result.configs);
-            Ok(configs.find(|config| config.name == KEY).and_then(|config| config.value))
+        Ok(entries) => entries.into_iter().find(|entry| entry.name == "cleanup.policy")?.value,
+        Err(error) => {
+            tracing::debug!(topic, %error, "a topic's clean-up policy cannot be checked");
+            None
         }
-        // Not every broker tells, and not everybody may ask: then it is not checked.
-        Err(ProcessorError::Refused { source, .. }) => {
-            tracing::debug!(topic, error = %source, "a topic's configuration cannot be read");
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -196,44 +152,20 @@ pub(crate) async fn create(
     wanted: &Wanted,
     topics: &[Create],
 ) -> Result<(), ProcessorError> {
-    let response = patiently("creating topics", async || {
-        let topics = topics.iter().map(|create| CreatableTopic {
-            name: create.topic.clone(),
-            num_partitions: create.partitions,
-            replication_factor: config.replication,
-            configs: configs(create, config, wanted),
-            ..CreatableTopic::default()
-        });
-        let request =
-            CreateTopicsRequest { topics: topics.collect(), ..CreateTopicsRequest::default() };
-        client.call(request).await
-    });
-    for result in response.await?.topics {
-        match ErrorCode(result.error_code) {
-            ErrorCode::NONE | ErrorCode::TOPIC_ALREADY_EXISTS => {}
-            code if code.is_retriable() => {}
-            code => {
-                let reason = result.error_message.filter(|text| !text.is_empty());
-                let reason =
-                    reason.map_or_else(|| code.to_string(), |text| format!("{code}: {text}"));
-                return Err(ProcessorError::Create { topic: result.name, reason });
-            }
+    for create in topics {
+        let mut topic = NewTopic::new(create.topic.as_str(), create.partitions, config.replication)
+            .config("cleanup.policy", create.cleanup);
+        if wanted.loopback.as_ref() == Some(&create.topic) {
+            let kept = config.loop_retention.map(|kept| kept.as_millis().to_string());
+            topic = topic.config("retention.ms", kept.unwrap_or_else(|| "-1".to_owned()));
         }
+        patiently("creating a topic of the group", async || {
+            match client.admin().create_topic(topic.clone()).await {
+                Err(error) if !error.is_topic_exists() => Err(error),
+                _ => Ok(()),
+            }
+        })
+        .await?;
     }
     Ok(())
-}
-
-fn configs(create: &Create, config: &Config, wanted: &Wanted) -> Vec<CreatableTopicConfig> {
-    let setting = |name: &str, value: String| CreatableTopicConfig {
-        name: name.to_owned(),
-        value: Some(value),
-    };
-    let mut configs = vec![setting("cleanup.policy", create.cleanup.to_owned())];
-    if wanted.loopback.as_ref() == Some(&create.topic) {
-        let kept = config
-            .loop_retention
-            .map_or_else(|| "-1".to_owned(), |kept| kept.as_millis().to_string());
-        configs.push(setting("retention.ms", kept));
-    }
-    configs
 }

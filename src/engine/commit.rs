@@ -19,14 +19,20 @@ use std::{
     time::Duration,
 };
 
-use roka_client::{TopicPartition, group::Group, producer::ProduceError};
+use roka_client::{
+    TopicPartition,
+    consumer::Position,
+    group::{self, Group},
+    producer::ProduceError,
+};
 use tokio::sync::{Mutex, Notify};
 
 use super::{
+    cluster,
     error::ProcessorError,
     mark::{self, Span},
     outputs::{EmitError, Outputs},
-    partition::{Core, Partition},
+    partition::{Core, Partition, Stop},
     stats::Counters,
 };
 
@@ -218,23 +224,37 @@ impl Committer {
                 for (input, offset) in part.offsets.iter().enumerate() {
                     let Some(offset) = *offset else { continue };
                     let topic = Arc::clone(&part.partition.topics[input]);
-                    offsets.push((TopicPartition::new(topic, part.partition.number), offset));
+                    let name = TopicPartition::new(topic, part.partition.number);
+                    offsets.push((name, Position::at(offset)));
                 }
             }
             if offsets.is_empty() {
                 return Ok(());
             }
-            match self.group.commit(&offsets).await {
+            match self.group.commit(offsets).await {
                 Ok(()) => return Ok(()),
-                Err(error) if is_fatal(&error) => {
-                    let action = format!("committing offsets of group {}", self.group.id());
-                    return Err(CommitError::Fatal(ProcessorError::Refused {
-                        action,
-                        source: error,
-                    }));
+                Err(group::CommitError::NotOwned { partition, .. }) => {
+                    // It went to somebody else before the event of that was handled here.
+                    let lost =
+                        parts.iter().find(|part| part.partition.number == partition.partition);
+                    if let Some(lost) = lost {
+                        tracing::warn!(%partition, "not held any more: dropping what is not committed");
+                        lost.partition.stop.stop(Stop::Now);
+                    }
+                }
+                Err(group::CommitError::Client(error)) if cluster::may_pass(&error) => {
+                    tracing::warn!(%error, "offsets are not committed yet");
+                    tokio::time::sleep(OFFSETS_RETRY).await;
+                }
+                Err(group::CommitError::Client(source)) => {
+                    let action = "committing offsets".to_owned();
+                    return Err(CommitError::Fatal(ProcessorError::Refused { action, source }));
+                }
+                Err(group::CommitError::Group(error)) => {
+                    return Err(CommitError::Fatal(error.into()));
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "offsets are not committed yet");
+                    tracing::warn!(%error, "offsets are not committed yet");
                     tokio::time::sleep(OFFSETS_RETRY).await;
                 }
             }
@@ -336,19 +356,4 @@ impl From<ProduceError> for CommitError {
             }
         }
     }
-}
-
-/// Whether no waiting and no rebalance can make the commit work.
-fn is_fatal(error: &roka_client::Error) -> bool {
-    use roka_client::ErrorCode as Code;
-    matches!(
-        error.code(),
-        Some(
-            Code::GROUP_AUTHORIZATION_FAILED
-                | Code::TOPIC_AUTHORIZATION_FAILED
-                | Code::OFFSET_METADATA_TOO_LARGE
-                | Code::INVALID_GROUP_ID
-                | Code::CLUSTER_AUTHORIZATION_FAILED
-        )
-    )
 }

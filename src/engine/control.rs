@@ -94,6 +94,8 @@ impl Control {
                 // An error means that all handles are gone; the processor then runs until it fails.
                 Ok(_) = stop.wait_for(|stop| *stop) => break Ok(()),
                 event = group.next_event() => {
+                    // None: the member has left, which only this does.
+                    let Some(event) = event else { break Ok(()) };
                     if let Err(error) = self.handle(event).await {
                         break Err(error);
                     }
@@ -222,8 +224,8 @@ impl Control {
             tokio::select! {
                 () = &mut stopped => break,
                 event = group.next_event() => match event {
-                    GroupEvent::Revoked { ack, .. } => acks.push(ack),
-                    GroupEvent::Failed(_) => {
+                    Some(GroupEvent::Revoked { ack, .. }) => acks.push(ack),
+                    None | Some(GroupEvent::Failed(_)) => {
                         stopped.await;
                         break;
                     }
@@ -232,9 +234,7 @@ impl Control {
             }
         }
         drop(acks);
-        if let Err(error) = group.leave().await {
-            tracing::debug!(%error, "leaving the group");
-        }
+        group.leave().await;
         for worker in self.workers {
             // A panic was printed by its thread.
             let _ = worker.join();

@@ -16,15 +16,15 @@ pub enum ProcessorError {
     /// A setting cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// No broker could be reached since the processor started.
-    #[error("no broker could be reached at {} within {seconds} s: {source}", brokers.join(", "))]
+    /// No broker could be reached when the processor started.
+    #[error("no broker could be reached at {} within {waited:.1?}: {reason}", brokers.join(", "))]
     NoBroker {
         /// The addresses that were tried.
         brokers: Vec<String>,
         /// How long.
-        seconds: u64,
+        waited: std::time::Duration,
         /// What the last attempt met.
-        source: roka_client::Error,
+        reason: String,
     },
     /// The topics cannot carry the graph.
     #[error(transparent)]
@@ -69,14 +69,6 @@ pub enum ProcessorError {
         action: String,
         /// The cluster's answer.
         source: roka_client::Error,
-    },
-    /// A topic of the group cannot be created.
-    #[error("cannot create topic {topic}: {reason}: create it, or allow the group to")]
-    Create {
-        /// The topic.
-        topic: String,
-        /// The cluster's reason.
-        reason: String,
     },
     /// A thread could not be started, or ended on its own.
     #[error("thread {name}: {reason}")]

@@ -208,7 +208,10 @@ impl Life {
         let committed = cluster::patiently("reading committed offsets", async || {
             shared.group.committed(&inputs).await
         });
-        let committed = committed.await?;
+        let committed = committed.await?.into_iter();
+        let committed =
+            committed.filter_map(|(name, committed)| Some((name, committed?.position.offset)));
+        let committed = committed.collect();
         let bounds = cluster::bounds(&shared.client, &all).await?;
         Ok(Logs { committed, bounds })
     }

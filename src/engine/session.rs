@@ -145,23 +145,18 @@ impl Session {
                 Ok(control) => control.run(&mut failures, inside.stop.subscribe()).await,
                 Err(error) => Err(error),
             },
-            Ok(false) => leave(&group).await,
+            Ok(false) => {
+                group.leave().await;
+                Ok(())
+            }
             Err(error) => {
-                leave(&group).await?;
+                group.leave().await;
                 Err(error)
             }
         };
         replicas.join();
         result
     }
-}
-
-/// Leaving is a courtesy: without it the others wait for the session to time out.
-async fn leave(group: &roka_client::group::Group) -> Result<(), ProcessorError> {
-    if let Err(error) = group.leave().await {
-        tracing::debug!(%error, "leaving the group");
-    }
-    Ok(())
 }
 
 fn refused(action: &'static str) -> impl FnOnce(roka_client::Error) -> ProcessorError {
@@ -175,10 +170,12 @@ fn join(
     local: LocalState,
 ) -> Result<roka_client::group::Group, ProcessorError> {
     let topics = wanted.inputs.iter().chain(&wanted.loopback);
-    let settings = GroupConfig::new(wanted.group.as_str(), topics.cloned())
+    let mut settings = GroupConfig::new(wanted.group.as_str(), topics.cloned())
         .session_timeout(config.session_timeout)
-        .rebalance_timeout(config.rebalance_timeout)
-        .instance_id(config.instance_id.clone());
+        .rebalance_timeout(config.rebalance_timeout);
+    if let Some(instance_id) = &config.instance_id {
+        settings = settings.instance_id(instance_id.as_str());
+    }
     let assignor: Arc<dyn Assignor> = match config.assignment {
         Assignment::Sticky => Arc::new(Copartition::new(local)),
         Assignment::Goka => Arc::new(GokaCopartition),

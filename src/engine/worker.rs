@@ -186,10 +186,14 @@ impl Worker {
         let stop = Rc::new(Stopper::new());
         let before = self.slots.borrow_mut().remove(&partition);
         let life = Life::new(Rc::clone(self), partition, places, Rc::clone(&stop));
+        let worker = Rc::clone(self);
         let life = spawn_local(async move {
             if let Some(before) = before {
-                // The partition is back before it has left: its stores are closed first.
-                let _ = before.life.await;
+                // The partition is back before it was given up: its stores are closed first.
+                before.stop.stop(Stop::Now);
+                if let Ok(Some(partition)) = before.life.await {
+                    worker.close_last(&partition).await;
+                }
             }
             life.live().await
         });
@@ -219,14 +223,18 @@ impl Worker {
             stopped.iter().for_each(|partition| partition.stop.stop(Stop::Now));
         }
         for partition in stopped {
-            self.committer.remove(partition.number);
-            if let Err(error) = self.close(&partition).await {
-                report(&self.shared.failures, error);
-            }
+            self.close_last(&partition).await;
             self.gone(partition.number);
         }
         // Nobody may be waiting any more.
         let _ = done.send(());
+    }
+
+    async fn close_last(&self, partition: &Partition) {
+        self.committer.remove(partition.number);
+        if let Err(error) = self.close(partition).await {
+            report(&self.shared.failures, error);
+        }
     }
 
     /// The partition is no longer here.
