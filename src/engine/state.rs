@@ -71,12 +71,16 @@ impl StateBoard {
 
     /// A partition's state changes.
     pub(crate) fn set_partition(&self, partition: i32, state: State) {
-        self.change(|inner| drop(inner.partitions.insert(partition, state)));
+        self.change(|inner| {
+            inner.partitions.insert(partition, state);
+        });
     }
 
     /// The partition is no longer here.
     pub(crate) fn remove_partition(&self, partition: i32) {
-        self.change(|inner| drop(inner.partitions.remove(&partition)));
+        self.change(|inner| {
+            inner.partitions.remove(&partition);
+        });
     }
 
     /// The processor's state now.
