@@ -6,15 +6,19 @@
 //! - takes locks for as long as it looks, never across an await.
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod coordinator;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
@@ -25,10 +29,12 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
@@ -124,6 +130,10 @@ apis! {
     Heartbeat heartbeat::HeartbeatRequest 0..=4;
     LeaveGroup leave_group::LeaveGroupRequest 0..=5;
     SyncGroup sync_group::SyncGroupRequest 0..=5;
+    DescribeGroups describe_groups::DescribeGroupsRequest 0..=6;
+    ListGroups list_groups::ListGroupsRequest 0..=5;
+    DeleteGroups delete_groups::DeleteGroupsRequest 0..=3;
+    OffsetDelete offset_delete::OffsetDeleteRequest 0..=0;
     ApiVersions api_versions::ApiVersionsRequest 0..=4;
     CreateTopics create_topics::CreateTopicsRequest 0..=7;
     DeleteTopics delete_topics::DeleteTopicsRequest 0..=6;
@@ -136,6 +146,8 @@ apis! {
     CreatePartitions create_partitions::CreatePartitionsRequest 0..=3;
     ElectLeaders elect_leaders::ElectLeadersRequest 0..=2;
     IncrementalAlterConfigs incremental_alter_configs::IncrementalAlterConfigsRequest 0..=1;
+    AlterPartitionReassignments alter_partition_reassignments::AlterPartitionReassignmentsRequest 0..=1;
+    DescribeProducers describe_producers::DescribeProducersRequest 0..=0;
     ListPartitionReassignments list_partition_reassignments::ListPartitionReassignmentsRequest 0..=0;
     DescribeCluster describe_cluster::DescribeClusterRequest 0..=2;
     DescribeTopicPartitions describe_topic_partitions::DescribeTopicPartitionsRequest 0..=0;

@@ -15,7 +15,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use roka_protocol::ErrorCode;
+use roka_protocol::{
+    ErrorCode,
+    messages::consumer_protocol::{self, ConsumerProtocolSubscription},
+};
 
 use super::member::{Identity, Member, Ticket};
 
@@ -77,6 +80,21 @@ pub(crate) enum Effect {
     Sync(Ticket, Result<Synced, ErrorCode>),
 }
 
+/// What the broker's settings say about groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How long an empty group waits for others after the first has joined.
+    pub(crate) initial_delay: Duration,
+    pub(crate) members_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { initial_delay: Duration::ZERO, members_max: usize::MAX }
+    }
+}
+
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) state: State,
@@ -91,14 +109,14 @@ pub(crate) struct Group {
     pending: BTreeMap<String, Instant>,
     /// When the present rebalance goes on without those who are missing.
     deadline: Option<Instant>,
-    initial_delay: Duration,
+    limits: Limits,
     /// The present rebalance is the first after the group was empty: others may be about to join.
     initial: bool,
     effects: Vec<Effect>,
 }
 
 impl Group {
-    pub(crate) fn new(initial_delay: Duration) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             state: State::Empty,
             generation: 0,
@@ -109,7 +127,7 @@ impl Group {
             instances: BTreeMap::new(),
             pending: BTreeMap::new(),
             deadline: None,
-            initial_delay,
+            limits,
             initial: false,
             effects: Vec::new(),
         }
@@ -118,6 +136,23 @@ impl Group {
     /// What is to be told to members that waited, since the last call.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Whether positions may be deleted at all: of a group of consumers those that no member uses, of others
+    /// only when there are no members.
+    pub(crate) fn check_deletion(&self) -> Result<(), ErrorCode> {
+        let consumers = self.protocol_type == "consumer";
+        if self.members.is_empty() || consumers { Ok(()) } else { Err(ErrorCode::NON_EMPTY_GROUP) }
+    }
+
+    /// Whether a member consumes the topic. When the members do not say, they might.
+    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
+        self.members.values().any(|member| {
+            let said = consumer_protocol::decode(member.metadata(&self.protocol));
+            said.map_or(true, |(_, it): (_, ConsumerProtocolSubscription)| {
+                it.topics.iter().any(|it| it == topic)
+            })
+        })
     }
 
     /// A sign of life.

@@ -18,7 +18,7 @@ use roka_protocol::ErrorCode;
 use tokio::sync::{Notify, oneshot};
 
 use self::{
-    machine::{Effect, Group, Joined, Refused, State, Synced, sync::Syncing},
+    machine::{Effect, Group, Joined, Limits, Refused, State, Synced, sync::Syncing},
     member::{Identity, Joining, Ticket},
     offsets::{Committed, Offsets},
 };
@@ -36,7 +36,7 @@ pub(crate) struct Groups {
 struct Inner {
     groups: BTreeMap<String, Group>,
     offsets: Offsets,
-    initial_delay: Duration,
+    limits: Limits,
     tickets: u64,
     joins: HashMap<Ticket, oneshot::Sender<Result<Joined, Refused>>>,
     syncs: HashMap<Ticket, oneshot::Sender<Result<Synced, ErrorCode>>>,
@@ -51,8 +51,8 @@ impl Inner {
     }
 
     fn group(&mut self, id: &str) -> &mut Group {
-        let delay = self.initial_delay;
-        self.groups.entry(id.to_owned()).or_insert_with(|| Group::new(delay))
+        let limits = self.limits;
+        self.groups.entry(id.to_owned()).or_insert_with(|| Group::new(limits))
     }
 
     /// Tells those who waited; one that is gone does not mind.
@@ -79,7 +79,11 @@ impl Groups {
     pub(crate) fn open(&self, shared: &Shared) -> io::Result<()> {
         let mut inner = lock(&self.inner);
         let delay = shared.config.number("group.initial.rebalance.delay.ms", 0);
-        inner.initial_delay = Duration::from_millis(delay.unsigned_abs());
+        let members_max = shared.config.number("group.max.size", i64::MAX);
+        inner.limits = Limits {
+            initial_delay: Duration::from_millis(delay.unsigned_abs()),
+            members_max: usize::try_from(members_max).unwrap_or(usize::MAX),
+        };
         if let Some(dir) = &shared.data_dir {
             inner.offsets = Offsets::open(dir)?;
             let ids: Vec<String> = inner.offsets.groups().map(str::to_owned).collect();

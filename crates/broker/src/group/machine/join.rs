@@ -73,6 +73,11 @@ impl Group {
         joining: Joining,
     ) -> Result<(), (ErrorCode, Option<String>)> {
         let id = joining.fresh_id.clone();
+        let comes_back =
+            joining.instance_id.as_ref().is_some_and(|it| self.instances.contains_key(it));
+        if !comes_back && self.members.len() + self.pending.len() >= self.limits.members_max {
+            return Err((ErrorCode::GROUP_MAX_SIZE_REACHED, None));
+        }
         if let Some(instance) = &joining.instance_id {
             match self.instances.get(instance).cloned() {
                 Some(former) => self.replace(now, ticket, &former, joining),

@@ -16,7 +16,7 @@ impl Group {
             let was_empty = self.state == State::Empty;
             self.state = State::PreparingRebalance;
             let longest = self.longest_rebalance().unwrap_or_default();
-            let wait = if was_empty { self.initial_delay.min(longest) } else { longest };
+            let wait = if was_empty { self.limits.initial_delay.min(longest) } else { longest };
             self.deadline = Some(now + wait);
             for member in self.members.values_mut() {
                 member.synced = false;
