@@ -125,6 +125,10 @@ fn functions(text: &str) -> Vec<(String, usize)> {
         if !words.clone().all(modifier) || code.starts_with("//") {
             continue;
         }
+        let signature = lines[start..].iter().find(|line| line.ends_with(['{', ';', '}']));
+        if signature.is_none_or(|line| line.ends_with(';')) {
+            continue;
+        }
         let name = code[at + 3..].split(['(', '<']).next().unwrap_or_default().to_owned();
         let close = format!("{}}}", " ".repeat(line.len() - code.len()));
         if let Some(length) = lines[start..].iter().position(|line| *line == close) {
@@ -152,7 +156,7 @@ fn functions_are_short() {
 
 #[test]
 fn the_length_of_functions_is_measured_right() {
-    let text = "fn a() {\n    x();\n}\n\nimpl B {\n    pub async fn c(\n        &self,\n    ) {\n    }\n}\n";
+    let text = "trait T {\n    fn t();\n}\n\nfn a() {\n    x();\n}\n\nimpl B {\n    pub async fn c(\n        &self,\n    ) {\n    }\n}\n";
     assert_eq!(functions(text), [("a".to_owned(), 3), ("c".to_owned(), 4)]);
 }
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ops::Bound};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Codec, DecimalInt, MemoryStore, codec::AnyCodec};
+use crate::{Codec, DecimalInt, MemoryStore, codec::AnyCodec, store::Slice};
 
 type Map = BTreeMap<Vec<u8>, i64>;
 
@@ -22,12 +22,16 @@ fn get(table: &mut RowTable<i64>, key: &[u8]) -> Option<i64> {
 
 fn commit(table: &mut RowTable<i64>, changelog: &mut Vec<(Vec<u8>, Option<i64>)>) {
     table.begin_commit();
+    drain(table, changelog);
+    table.end_commit(Some(changelog.len() as i64));
+}
+
+fn drain(table: &mut RowTable<i64>, changelog: &mut Vec<(Vec<u8>, Option<i64>)>) {
     while let Some((key, value)) = table.next_dirty().unwrap() {
         let value = value.map(|value| DecimalInt.decode(value).unwrap());
         changelog.push((key.to_vec(), value));
         table.advance();
     }
-    table.end_commit(Some(changelog.len() as i64));
 }
 
 fn stored(table: &RowTable<i64>) -> Map {
@@ -66,6 +70,99 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The table beside whole maps: what callbacks see, what is committed, the changelog.
+struct Model {
+    table: RowTable<i64>,
+    now: Map,
+    committed: Map,
+    changelog: Vec<(Vec<u8>, Option<i64>)>,
+}
+
+fn apply(map: &mut Map, key: &[u8], value: Option<i64>) {
+    match value {
+        Some(value) => map.insert(key.to_vec(), value),
+        None => map.remove(key),
+    };
+}
+
+fn feed(table: &mut RowTable<i64>, key: &[u8], value: Option<i64>) {
+    let bytes = value.map(|value| value.to_string());
+    table.feed(key, bytes.as_deref().map(str::as_bytes));
+}
+
+impl Model {
+    fn set(&mut self, key: u8, value: Option<i64>) {
+        self.table.set(None, &[key], value);
+        apply(&mut self.now, &[key], value);
+    }
+
+    fn commit(&mut self) {
+        commit(&mut self.table, &mut self.changelog);
+        self.committed = self.now.clone();
+    }
+
+    fn commit_around(&mut self, key: u8, value: Option<i64>) {
+        self.table.begin_commit();
+        self.committed = self.now.clone();
+        self.set(key, value);
+        drain(&mut self.table, &mut self.changelog);
+        assert!(!self.table.store_some(10).unwrap(), "nothing is stored meanwhile");
+        self.table.end_commit(Some(self.changelog.len() as i64));
+    }
+
+    fn feed(&mut self, key: u8, value: Option<i64>) {
+        // A table that is fed is not written by callbacks.
+        if self.table.dirty.is_empty() {
+            feed(&mut self.table, &[key], value);
+            self.changelog.push((vec![key], value));
+            self.table.fed_to(self.changelog.len() as i64);
+            apply(&mut self.now, &[key], value);
+            self.committed = self.now.clone();
+        }
+    }
+
+    fn crash(&mut self) {
+        self.table.begin_commit();
+        self.table.forget();
+        let position = self.table.store().position().unwrap_or(0);
+        for (key, value) in &self.changelog[position as usize..] {
+            feed(&mut self.table, key, *value);
+        }
+        self.table.fed_to(self.changelog.len() as i64);
+        self.now = self.committed.clone();
+    }
+
+    fn page(&mut self) {
+        let page = self.table.page((Bound::Unbounded, Bound::Unbounded), 100).unwrap();
+        let decode =
+            |(key, value): &(Slice, Slice)| (key.to_vec(), DecimalInt.decode(value).unwrap());
+        assert_eq!(page.iter().map(decode).collect::<Map>(), self.now);
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Get(key) => {
+                assert_eq!(get(&mut self.table, &[key]), self.now.get(&[key][..]).copied());
+            }
+            Step::Set(key, value) => self.set(key, value),
+            Step::Feed(key, value) => self.feed(key, value),
+            Step::Commit => self.commit(),
+            Step::CommitAround(key, value) => self.commit_around(key, value),
+            Step::Store(rows) => drop(self.table.store_some(rows).unwrap()),
+            Step::Page => self.page(),
+            Step::Crash => self.crash(),
+        }
+        // The changelog is the truth: replayed from the store's position over the store it gives
+        // the committed state, whatever is in memory.
+        let mut replayed = stored(&self.table);
+        let position = self.table.store().position().unwrap_or(0);
+        for (key, value) in &self.changelog[position as usize..] {
+            apply(&mut replayed, key, *value);
+        }
+        assert_eq!(replayed, self.committed);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -74,86 +171,19 @@ proptest! {
         steps in proptest::collection::vec(step(), 0..80),
         cache_bytes_max in prop_oneof![Just(0_usize), Just(600), Just(1 << 20)],
     ) {
-        let mut table = table(cache_bytes_max);
-        let mut changelog: Vec<(Vec<u8>, Option<i64>)> = vec![];
-        let (mut now, mut committed) = (Map::new(), Map::new());
-        let apply = |map: &mut Map, key: &[u8], value: Option<i64>| {
-            match value {
-                Some(value) => map.insert(key.to_vec(), value),
-                None => map.remove(key),
-            };
-        };
-        for step in steps {
-            match step {
-                Step::Get(key) => {
-                    prop_assert_eq!(get(&mut table, &[key]), now.get(&[key][..]).copied());
-                }
-                Step::Set(key, value) => {
-                    table.set(None, &[key], value);
-                    apply(&mut now, &[key], value);
-                }
-                Step::Feed(key, value) if table.dirty.is_empty() => {
-                    let bytes = value.map(|value| value.to_string());
-                    table.feed(&[key], bytes.as_deref().map(str::as_bytes));
-                    changelog.push((vec![key], value));
-                    table.fed_to(changelog.len() as i64);
-                    apply(&mut now, &[key], value);
-                    committed = now.clone();
-                }
-                Step::Feed(..) => {}
-                Step::Commit => {
-                    commit(&mut table, &mut changelog);
-                    committed = now.clone();
-                }
-                Step::CommitAround(key, value) => {
-                    table.begin_commit();
-                    committed = now.clone();
-                    table.set(None, &[key], value);
-                    apply(&mut now, &[key], value);
-                    while let Some((key, value)) = table.next_dirty().unwrap() {
-                        let value = value.map(|value| DecimalInt.decode(value).unwrap());
-                        changelog.push((key.to_vec(), value));
-                        table.advance();
-                    }
-                    prop_assert!(!table.store_some(10).unwrap(), "nothing is stored meanwhile");
-                    table.end_commit(Some(changelog.len() as i64));
-                }
-                Step::Store(rows) => {
-                    table.store_some(rows).unwrap();
-                }
-                Step::Page => {
-                    let page = table.page((Bound::Unbounded, Bound::Unbounded), 100).unwrap();
-                    let page: Map = page.iter().map(|(k, v)| (k.to_vec(), DecimalInt.decode(v).unwrap())).collect();
-                    prop_assert_eq!(&page, &now);
-                }
-                Step::Crash => {
-                    table.begin_commit();
-                    table.forget();
-                    let position = table.store().position().unwrap_or(0);
-                    for (key, value) in &changelog[position as usize..] {
-                        let bytes = value.map(|value| value.to_string());
-                        table.feed(key, bytes.as_deref().map(str::as_bytes));
-                    }
-                    table.fed_to(changelog.len() as i64);
-                    now = committed.clone();
-                }
-            }
-            // The changelog is the truth: replayed from the store's position over the store it
-            // gives the committed state, whatever is in memory.
-            let mut replayed = stored(&table);
-            let position = table.store().position().unwrap_or(0);
-            for (key, value) in &changelog[position as usize..] {
-                apply(&mut replayed, key, *value);
-            }
-            prop_assert_eq!(&replayed, &committed);
+        let table = table(cache_bytes_max);
+        let (now, committed) = (Map::new(), Map::new());
+        let mut model = Model { table, now, committed, changelog: vec![] };
+        for step in &steps {
+            model.step(step);
         }
         for key in 0..12 {
-            prop_assert_eq!(get(&mut table, &[key]), now.get(&[key][..]).copied());
+            model.step(&Step::Get(key));
         }
-        commit(&mut table, &mut changelog);
-        while table.store_some(3).unwrap() {}
-        prop_assert_eq!(stored(&table), now);
-        prop_assert_eq!(table.store().position(), Some(changelog.len() as i64));
+        model.commit();
+        while model.table.store_some(3).unwrap() {}
+        prop_assert_eq!(stored(&model.table), model.now);
+        prop_assert_eq!(model.table.store().position(), Some(model.changelog.len() as i64));
     }
 }
 
