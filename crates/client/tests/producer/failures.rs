@@ -5,7 +5,7 @@ use std::time::Duration;
 use roka_client::producer::{Obstacle, ProduceError, ProducerConfig, RecordRef};
 use roka_client::{ApiKey, ErrorCode};
 
-use crate::support::{cluster, eager, producer, read_batches, until, values};
+use crate::support::{client, cluster, eager, producer, read_batches, until, values};
 
 /// Epoch, base sequence and count of each batch of the partition.
 fn batches(cluster: &roka_broker::Cluster) -> Vec<(i16, i32, usize)> {
@@ -53,8 +53,8 @@ async fn a_failure_between_flushes_is_not_forgotten() {
 #[tokio::test]
 async fn nothing_to_be_had_before_the_delivery_timeout_is_a_typed_error() {
     let cluster = cluster(1);
-    let config = eager().delivery_timeout(Duration::from_millis(400));
-    let producer = producer(&cluster, config);
+    let client = client(&cluster);
+    let producer = client.producer(eager().delivery_timeout(Duration::from_millis(400))).unwrap();
     let topic = producer.topic("t").await.unwrap();
     topic.send(0, RecordRef::value(b"a")).await.unwrap();
     producer.flush().await.unwrap();
@@ -72,6 +72,8 @@ async fn nothing_to_be_had_before_the_delivery_timeout_is_a_typed_error() {
     assert_eq!(producer.buffered_bytes(), 0);
 
     cluster.elect("t", 0).unwrap();
+    // By now the client asks less often than the little time that the next record has.
+    client.refresh_metadata().await.unwrap();
     topic.send(0, RecordRef::value(b"d")).await.unwrap();
     producer.flush().await.unwrap();
     assert_eq!(values(&cluster, "t", 0), ["a", "d"]);

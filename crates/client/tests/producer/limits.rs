@@ -19,7 +19,9 @@ async fn a_full_buffer_refuses_or_waits() {
     let producer = producer(&cluster, small());
     let topic = producer.topic("t").await.unwrap();
     let nodes = cluster.nodes();
-    nodes.iter().for_each(|node| cluster.hang(*node).unwrap());
+    for node in &nodes {
+        cluster.hang(*node).unwrap();
+    }
     let mut taken = 0;
     let error = loop {
         let value = format!("{taken:0500}");
@@ -46,7 +48,9 @@ async fn a_full_buffer_refuses_or_waits() {
     let given_up = topic.send(1, RecordRef::value(&value));
     assert!(tokio::time::timeout(Duration::from_millis(30), given_up).await.is_err());
     assert!(!waiting.is_finished());
-    nodes.iter().for_each(|node| cluster.resume(*node).unwrap());
+    for node in &nodes {
+        cluster.resume(*node).unwrap();
+    }
     waiting.await.unwrap();
     producer.flush().await.unwrap();
     let expected: Vec<_> = (0..taken + 200).map(|i| format!("{i:0500}")).collect();

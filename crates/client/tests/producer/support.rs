@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roka_broker::Cluster;
 use roka_client::producer::{Producer, ProducerConfig};
@@ -62,6 +62,11 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// The time of day, ms since 1970. Records much older are deleted by the broker at any moment.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// All records of the partition, read from its leader.
@@ -147,6 +152,6 @@ fn fetch(socket: &mut TcpStream, topic: &str, partition: i32, offset: i64) -> by
     socket.read_exact(&mut body).unwrap();
     let (_, mut response) = decode_response::<FetchRequest>(VERSION, body.into()).unwrap();
     let mut answer = response.responses.remove(0).partitions.remove(0);
-    assert_eq!(answer.error_code, 0);
+    assert_eq!(answer.error_code, 0, "at offset {offset}");
     answer.records.take().unwrap_or_default()
 }

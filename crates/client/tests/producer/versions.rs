@@ -1,14 +1,15 @@
 //! Brokers of all ages.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use roka_client::ApiKey;
 use roka_client::producer::{Compression, ProduceError, ProducerConfig, RecordRef};
 
-use crate::support::{cluster, eager, producer, read, read_batches, values};
+use crate::support::{cluster, eager, now_ms, producer, read, read_batches, values};
 
 /// No version at all: the API is unknown.
-const NONE: std::ops::RangeInclusive<i16> = 0..=-1;
+const NONE: RangeInclusive<i16> = RangeInclusive::new(0, -1);
 
 #[tokio::test]
 async fn every_version_of_produce() {
@@ -39,16 +40,17 @@ async fn a_broker_before_0_11_gets_message_sets_and_no_sequences() {
         let config = ProducerConfig::default().compression(compression);
         let producer = producer(&cluster, config);
         let topic = producer.topic("t").await.unwrap();
+        let now = now_ms();
         for i in 0..100 {
             let value = format!("{i:02}");
-            let record = RecordRef::new(b"k", value.as_bytes()).timestamp_ms(1_600_000_000_000);
+            let record = RecordRef::new(b"k", value.as_bytes()).timestamp_ms(now);
             topic.send(0, record).await.unwrap();
         }
         producer.flush().await.unwrap();
         let stored = read(&cluster, "t", 0);
         let expected: Vec<_> = (0..100).map(|i| format!("{i:02}")).collect();
         assert_eq!(values(&cluster, "t", 0), expected);
-        assert!(stored.iter().all(|it| it.timestamp_ms == 1_600_000_000_000));
+        assert!(stored.iter().all(|it| it.timestamp_ms == now));
         assert_eq!(topic.acked_offset(0), Some(99));
     }
 }
