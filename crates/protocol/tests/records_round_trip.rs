@@ -146,9 +146,10 @@ fn message_sets_come_back() {
     for format in [MessageFormat::V0, MessageFormat::V1] {
         for compression in &Compression::ALL[..4] {
             for append_time in [false, true] {
-                let kind = match append_time {
-                    true => TimestampType::LogAppendTime,
-                    false => TimestampType::CreateTime,
+                let kind = if append_time {
+                    TimestampType::LogAppendTime
+                } else {
+                    TimestampType::CreateTime
                 };
                 let mut set =
                     MessageSetBuilder::new(format, *compression).unwrap().timestamp_type(kind);

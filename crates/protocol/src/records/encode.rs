@@ -219,9 +219,10 @@ impl Field {
     /// A number below 2^13, of which the varint has one byte or two.
     #[inline]
     const fn short(n: u32) -> Self {
-        let (low, high) = ((n as u64 * 2) & 0x7f, n as u64 >> 6);
-        let more = (high != 0) as u64;
-        Self { word: low | more << 7 | high << 8, size: 1 + more as usize }
+        // Twice the number is its zig-zag form. What is over seven bits moves up by one.
+        let n = n as u64 * 2;
+        let more = (n >= 0x80) as u64;
+        Self { word: (n + (n & 0x3f80)) | more << 7, size: 1 + more as usize }
     }
 }
 
@@ -256,19 +257,28 @@ impl Out<'_> {
         self.bytes(&bytes[..size]);
     }
 
-    /// Most keys are of 16 to 32 bytes: two copies of fixed size that overlap are faster than a call.
+    /// Most keys have 8 to 32 bytes, which need no call to be copied.
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) {
         let target = &mut self.rest[self.at..self.at + bytes.len()];
         self.at += bytes.len();
-        if let (16..=32, Some(first), Some(last)) =
-            (bytes.len(), bytes.first_chunk::<16>(), bytes.last_chunk::<16>())
-        {
-            let end = target.len() - 16;
-            target[..16].copy_from_slice(first);
-            target[end..].copy_from_slice(last);
-        } else {
-            target.copy_from_slice(bytes);
+        match bytes.len() {
+            8..=16 => copy_ends::<8>(bytes, target),
+            17..=32 => copy_ends::<16>(bytes, target),
+            _ => target.copy_from_slice(bytes),
+        }
+    }
+}
+
+/// Copies `N` to `2 * N` bytes as two pieces of fixed size that overlap.
+#[inline]
+fn copy_ends<const N: usize>(bytes: &[u8], target: &mut [u8]) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
+        if let Some(start) = target.first_chunk_mut() {
+            *start = *first;
+        }
+        if let Some(end) = target.last_chunk_mut() {
+            *end = *last;
         }
     }
 }
@@ -307,4 +317,17 @@ fn measure<'h>(headers: impl Iterator<Item = Header<'h>>) -> Result<(i32, usize)
 fn length(bytes: Option<&[u8]>, what: &'static str) -> Result<i32, RecordError> {
     let Some(bytes) = bytes else { return Ok(-1) };
     i32::try_from(bytes.len()).map_err(|_| RecordError::TooLarge { what, size: bytes.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_fields_are_varints() {
+        for n in 0..1 << 13 {
+            let (short, any) = (Field::short(n as u32), Field::new(n));
+            assert_eq!((short.word, short.size), (any.word, any.size), "{n}");
+        }
+    }
 }
