@@ -54,7 +54,9 @@ fn expected(with_headers: bool) -> Vec<Expected> {
         all.push(record);
     }
     if !with_headers {
-        all.iter_mut().for_each(|record| record.headers.clear());
+        for record in &mut all {
+            record.headers.clear();
+        }
     }
     all
 }
