@@ -198,7 +198,8 @@ impl Call<'_> {
     async fn next_place(&mut self) -> Result<Place, Error> {
         let Some(failed) = self.failed else { return self.locate().await };
         if let Some(generation) = self.stale.take() {
-            self.core.refresh(generation, Why::Stale).await;
+            // Its answer, if it brings news, ends the wait below.
+            self.core.request_refresh(generation, Why::Stale);
         }
         let place = self.locate().await?;
         if place != failed {

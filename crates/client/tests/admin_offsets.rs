@@ -1,4 +1,5 @@
 //! Offsets are asked of the leaders, also when they move, and one bad partition spoils no other.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

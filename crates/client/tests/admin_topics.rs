@@ -1,4 +1,5 @@
 //! Topics are created, described, grown and deleted, each with a result of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use roka_broker::Cluster;
 use roka_client::admin::NewTopic;

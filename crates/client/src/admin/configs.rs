@@ -140,7 +140,7 @@ impl Admin {
     ) -> Vec<Result<Vec<ConfigEntry>, Error>> {
         let resources = resources.to_vec();
         self.run_each(resources.len(), |core, deadline| async move {
-            let describe = |resource: ConfigResource| {
+            let ask = |resource: ConfigResource| {
                 let core = core.clone();
                 async move {
                     let (resource_type, resource_name) = resource.wire();
@@ -164,7 +164,7 @@ impl Admin {
                     Ok(result.configs.into_iter().map(entry).collect())
                 }
             };
-            Ok(fanout::each(resources, describe).await)
+            Ok(fanout::each(resources, ask).await)
         })
         .await
     }
@@ -178,9 +178,9 @@ impl Admin {
         let configs: Vec<_> = changes.iter().map(ConfigChange::wire).collect();
         self.run(|core, deadline| async move {
             let (resource_type, resource_name) = resource.wire();
-            let changed = AlterConfigsResource { resource_type, resource_name, configs };
+            let wanted = AlterConfigsResource { resource_type, resource_name, configs };
             let request = |_| IncrementalAlterConfigsRequest {
-                resources: vec![changed.clone()],
+                resources: vec![wanted.clone()],
                 validate_only: false,
             };
             let route = core.route(resource.target(), Lane::General, deadline, request);

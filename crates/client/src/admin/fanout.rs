@@ -7,8 +7,9 @@ use std::sync::Arc;
 use roka_protocol::{ApiKey, ErrorCode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use crate::action::{self, Action};
 use crate::core::Core;
 use crate::metadata::{Tracked, Why};
 use crate::retry::Deadline;
@@ -74,6 +75,7 @@ where
         results: items.iter().map(|_| None).collect(),
         last: items.iter().map(|_| None).collect(),
         asked: HashMap::new(),
+        stale: false,
         core,
         api,
         items,
@@ -91,16 +93,19 @@ where
         if deadline.passed(Instant::now()) {
             return Ok(run.timed_out());
         }
-        // What failed may live elsewhere by now; only if it does not, there is a wait.
-        let newer = run.core.refresh(metadata.generation, Why::Stale);
-        let refreshed = timeout_at(deadline.at(), newer).await;
-        let moved = refreshed.is_ok_and(|newer| run.anything_moved(&newer));
-        if progress || moved {
+        if progress {
             backoff.reset();
         }
-        if !moved {
-            let wait = run.core.next_wait(&mut backoff);
-            sleep_until((Instant::now() + wait).min(deadline.at())).await;
+        if run.stale {
+            run.core.request_refresh(metadata.generation, Why::Stale);
+        }
+        // What failed may live elsewhere by now; only if it does not, there is a wait, and news ends it.
+        let wait = run.core.next_wait(&mut backoff);
+        let mut changes = run.core.metadata_changed();
+        let moved = changes.wait_for(|metadata| run.anything_moved(metadata));
+        let _ = timeout_at((Instant::now() + wait).min(deadline.at()), moved).await;
+        if run.core.is_closed() {
+            return Err(Error::Closed);
         }
     }
 }
@@ -114,6 +119,8 @@ struct Run<I, T> {
     last: Vec<Option<Error>>,
     /// Where each item was asked for last.
     asked: HashMap<usize, (NodeId, i32)>,
+    /// Whether the metadata led astray in the last round.
+    stale: bool,
     started: Instant,
     deadline: Deadline,
 }
@@ -131,6 +138,7 @@ impl<I: Clone + Send + 'static, T: Send + 'static> Run<I, T> {
     /// The open items by leader. Those of partitions that do not exist are done.
     fn located(&mut self, metadata: &Metadata) -> BTreeMap<NodeId, Vec<usize>> {
         let mut groups = BTreeMap::<_, Vec<_>>::new();
+        self.stale = false;
         for index in self.open().collect::<Vec<_>>() {
             let at = &self.items[index].0;
             if let Some((node, epoch)) = metadata.leader(&at.topic, at.partition) {
@@ -138,6 +146,8 @@ impl<I: Clone + Send + 'static, T: Send + 'static> Run<I, T> {
                 groups.entry(node).or_default().push(index);
             } else if let Some(error) = self.absent(metadata, index) {
                 self.results[index] = Some(Err(error));
+            } else {
+                self.stale = true;
             }
         }
         groups
@@ -203,11 +213,13 @@ impl<I: Clone + Send + 'static, T: Send + 'static> Run<I, T> {
                         self.core.unreachable(node);
                     }
                     let retried = error.is_retriable();
+                    self.stale |= !matches!(error, SendError::Disconnected { .. });
                     let error = Error::from(error);
                     for index in indexes {
-                        match retried {
-                            true => self.last[index] = Some(error.clone()),
-                            false => self.results[index] = Some(Err(error.clone())),
+                        if retried {
+                            self.last[index] = Some(error.clone());
+                        } else {
+                            self.results[index] = Some(Err(error.clone()));
                         }
                     }
                 }
@@ -224,6 +236,7 @@ impl<I: Clone + Send + 'static, T: Send + 'static> Run<I, T> {
             Some(Ok(value)) => self.results[index] = Some(Ok(value)),
             Some(Err(code)) if target.repeats(code) => {
                 self.core.recorder.error(self.api);
+                self.stale |= action::of(code) == Action::RetryAfterMetadata;
                 self.last[index] = Some(Error::refused(self.api, subject, code));
                 return false;
             }

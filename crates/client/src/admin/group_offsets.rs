@@ -173,31 +173,24 @@ async fn fetch(
     let request = |version| fetch_request(version, group, partitions);
     let target = Target::group(group);
     let route = core.route_in((least, BY_NAME), target, Lane::General, deadline, request);
-    let (code, found) = fetched(route.await?);
-    super::judged(ApiKey::OffsetFetch, Subject::Group(group.clone()), code, None)?;
-    let result = |at: &TopicPartition, code, committed| {
+    let (group_code, mut found) = fetched(route.await?);
+    super::judged(ApiKey::OffsetFetch, Subject::Group(group.clone()), group_code, None)?;
+    let all;
+    let partitions = if let Some(partitions) = partitions {
+        partitions
+    } else {
+        let mut listed: Vec<_> = found.keys().cloned().collect();
+        listed.sort_unstable();
+        all = listed;
+        &all
+    };
+    let item = |at: &TopicPartition| {
         let (topic, partition) = (at.topic.clone(), at.partition);
         let subject = Subject::GroupOffset { group: group.clone(), topic, partition };
-        super::judged(ApiKey::OffsetFetch, subject, code, None).map(|()| committed)
-    };
-    let Some(partitions) = partitions else {
-        let item = |(at, (code, committed)): (TopicPartition, (i16, _))| GroupOffset {
-            committed: result(&at, code, committed),
-            partition: at,
-        };
-        let mut offsets: Vec<_> = found.into_iter().map(item).collect();
-        offsets.sort_unstable_by(|a, b| a.partition.cmp(&b.partition));
-        return Ok(offsets);
-    };
-    let mut found = found;
-    let item = |at: &TopicPartition| {
+        let api = ApiKey::OffsetFetch;
         let committed = match found.remove(at) {
-            Some((code, committed)) => result(at, code, committed),
-            None => {
-                let (topic, partition) = (at.topic.clone(), at.partition);
-                let subject = Subject::GroupOffset { group: group.clone(), topic, partition };
-                Err(Error::Missing { api: ApiKey::OffsetFetch, subject })
-            }
+            Some((error, it)) => super::judged(api, subject, error, None).map(|()| it),
+            None => Err(Error::Missing { api, subject }),
         };
         GroupOffset { partition: at.clone(), committed }
     };

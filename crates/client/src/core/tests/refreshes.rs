@@ -136,7 +136,8 @@ async fn topics_are_asked_for_while_someone_tracks_them() {
     let log = asked.clone();
     let net = Net::new(move |_, seen| match seen.api() {
         ApiKey::ApiVersions => seen.all_versions(),
-        _ => {
+        api => {
+            assert_eq!(api, ApiKey::Metadata);
             let request: MetadataRequest = seen.decode();
             assert!(!request.allow_auto_topic_creation);
             let names = request.topics.unwrap().into_iter().map(|it| it.name.unwrap());
