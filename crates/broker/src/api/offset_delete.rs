@@ -9,13 +9,13 @@ use roka_protocol::{
 };
 
 use super::{Handler, RequestContext, coordinator};
-use crate::{node::Node, state::Shared};
+use crate::{group::machine::Group, node::Node, state::Shared};
 
 impl Handler for OffsetDeleteRequest {
     async fn handle(self, node: &Node, _: &RequestContext) -> OffsetDeleteResponse {
         let shared = &node.shared;
         let deletable = coordinator::check(node, &self.group_id).and_then(|()| {
-            let checked = shared.groups.look(&self.group_id, |group| group.check_deletion());
+            let checked = shared.groups.look(&self.group_id, Group::check_deletion);
             checked.unwrap_or(Err(ErrorCode::GROUP_ID_NOT_FOUND))
         });
         if let Err(error) = deletable {

@@ -7,7 +7,13 @@
 
 mod join;
 mod rebalance;
+#[cfg(test)]
+mod rehearsal;
 pub(crate) mod sync;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_random;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,11 +1,18 @@
 //! What a group's member says, request by request.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test uses a part of it"
+)]
 
 use bytes::Bytes;
 use roka_broker::Cluster;
 use roka_protocol::{
     ErrorCode,
     messages::{
+        describe_groups::DescribeGroupsRequest,
         heartbeat::HeartbeatRequest,
         join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse},
         leave_group::{LeaveGroupRequest, MemberIdentity},
@@ -28,6 +35,7 @@ pub struct Member {
     pub instance: Option<String>,
     pub generation: i32,
     pub session_timeout_ms: i32,
+    pub subscription: Bytes,
 }
 
 impl Member {
@@ -39,6 +47,7 @@ impl Member {
             instance: None,
             generation: -1,
             session_timeout_ms: 10_000,
+            subscription: Bytes::from_static(b"subscription"),
         }
     }
 
@@ -56,7 +65,7 @@ impl Member {
             protocol_type: "consumer".to_owned(),
             protocols: vec![JoinGroupRequestProtocol {
                 name: "range".to_owned(),
-                metadata: Bytes::from_static(b"subscription"),
+                metadata: self.subscription.clone(),
             }],
             ..Default::default()
         }
@@ -190,4 +199,10 @@ pub fn committed(cluster: &Cluster, topic: &str, partition: i32) -> (i64, String
     let found = &response.topics[0].partitions[0];
     assert_eq!(ErrorCode(found.error_code), ErrorCode::NONE);
     (found.committed_offset, found.metadata.clone().unwrap_or_default())
+}
+
+/// How [`GROUP`]'s coordinator, at the other end of the connection, says it is.
+pub fn state(client: &mut RawClient) -> String {
+    let request = DescribeGroupsRequest { groups: vec![GROUP.to_owned()], ..Default::default() };
+    client.call(5, &request).groups.remove(0).group_state
 }

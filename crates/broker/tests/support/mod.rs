@@ -1,5 +1,11 @@
 //! A client of the barest kind: one blocking connection, one request at a time.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test uses a part of it"
+)]
 
 pub mod group;
 
