@@ -8,6 +8,7 @@
 //! - Metadata has a key space of its own: no user key can touch it.
 //! - Iteration is in the byte order of keys.
 
+mod closed;
 mod log;
 mod memory;
 mod sled;
@@ -16,6 +17,7 @@ mod writes;
 
 use std::ops::Bound;
 
+pub(crate) use self::closed::ClosedStore;
 pub use self::{log::LogStore, memory::MemoryStore, sled::SledStore, slice::Slice, writes::Writes};
 use crate::StoreError;
 

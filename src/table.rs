@@ -28,14 +28,18 @@ mod rows;
 mod scan;
 mod shared;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, path::Path};
 
 use self::rows::{Content, Rows};
 pub(crate) use self::{
     ops::TableOps,
     shared::{SharedTable, Undecoded, undecoded},
 };
-use crate::{BoxError, Store, StoreError, codec::AnyCodec, store::Writes};
+use crate::{
+    BoxError, Store, StoreError,
+    codec::AnyCodec,
+    store::{ClosedStore, Writes},
+};
 
 /// Rows of a table partition. See the module's states.
 pub(crate) struct RowTable<V: 'static> {
@@ -318,6 +322,17 @@ impl<V: 'static> RowTable<V> {
         self.fed.clear();
         self.fed_rows = 0;
         self.marks.clear();
+    }
+
+    /// Writes what is unstored, and gives up the store, which other handles of the table may still
+    /// try to reach: they are refused from here on. `path` is for their error.
+    pub(crate) fn detach(&mut self, path: &Path) -> Result<(), BoxError> {
+        self.committing = None;
+        while self.store_some(usize::MAX)? {}
+        let closed = Box::new(ClosedStore(path.to_owned()));
+        let store = std::mem::replace(&mut self.store, closed);
+        self.forget();
+        Ok(store.close()?)
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

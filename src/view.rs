@@ -16,6 +16,7 @@ use crate::{
     BoxError, Config, ConfigError, Key, Slice, Table,
     codec::AnyCodec,
     engine::{ProcessorError, State, StateBoard, replicate},
+    store::prefix_bounds,
     table::SharedTable,
 };
 
@@ -44,6 +45,12 @@ pub enum ViewError {
         topic: String,
         /// Why.
         source: BoxError,
+    },
+    /// The view was closed, by another clone of it.
+    #[error("the view of {topic} is closed")]
+    Closed {
+        /// The table's topic.
+        topic: String,
     },
     /// The view ended for a reason that no waiting can cure.
     #[error("the view has ended: {0}")]
@@ -112,7 +119,8 @@ impl<K: Key, V> View<K, V> {
         &self.inner.topic
     }
 
-    /// Where the view stands: [`State::Joining`] until the cluster is reached, [`State::Recovering`] until it is ready.
+    /// Where the view stands: [`State::Joining`] until the cluster is reached, [`State::Recovering`] until it is ready,
+    /// then [`State::Running`], or [`State::Stale`] while brokers are away. Looked at four times a second.
     pub fn state(&self) -> State {
         self.inner.inside.board.get()
     }
@@ -165,7 +173,10 @@ impl<K: Key, V> View<K, V> {
             K::encode(key, &mut bytes);
             bytes
         };
-        let (from, to) = (from.map(encode), to.map(encode));
+        self.rows(from.map(encode), to.map(encode))
+    }
+
+    fn rows(&self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>) -> Result<Rows<K, V>, ViewError> {
         let table = Arc::clone(self.table()?);
         let parts = (0..table.partitions())
             .map(|_| Part { page: VecDeque::new(), from: Some(from.clone()) });
@@ -184,10 +195,21 @@ impl<K: Key, V> View<K, V> {
         Ok(rows)
     }
 
+    /// The rows whose keys begin with the bytes of `prefix`, in the byte order of keys.
+    pub fn prefix(&self, prefix: &K::Ref) -> Result<Rows<K, V>, ViewError> {
+        let mut bytes = Vec::new();
+        K::encode(prefix, &mut bytes);
+        let (from, to) = prefix_bounds(&bytes);
+        self.rows(from, to)
+    }
+
     fn table(&self) -> Result<&Arc<SharedTable>, ViewError> {
         let inside = &self.inner.inside;
         if let Some(error) = inside.ended.get() {
             return Err(ViewError::Ended(Arc::clone(error)));
+        }
+        if self.state() >= State::Stopping {
+            return Err(ViewError::Closed { topic: self.inner.topic.clone() });
         }
         inside.table.get().ok_or_else(|| ViewError::NotReady {
             topic: self.inner.topic.clone(),

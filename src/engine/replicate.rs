@@ -1,8 +1,11 @@
 //! The thread of a view: finds the table, feeds it, until the view ends.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc, time::Duration};
 
-use roka_client::{Client, consumer::FetcherConfig};
+use roka_client::{
+    Client, TopicPartition,
+    consumer::{Fetcher, FetcherConfig},
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -61,15 +64,19 @@ async fn run(
             // Only this thread sets it.
             let _ = inside.table.set(Arc::clone(&replica.table));
             inside.board.set(State::Recovering);
+            let partitions = 0..replica.table.partitions() as i32;
+            let partitions = partitions.map(|partition| TopicPartition::new(topic, partition));
+            let partitions: Vec<_> = partitions.collect();
+            let fetching = fetcher.clone();
             let thread = ReplicaThread::start(client.clone(), fetcher, vec![replica], failures)?;
             let followed = tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => Ok(()),
                 failure = failed.recv() => failure.map_or(Ok(()), Err),
-                () = follow(&thread, inside) => Ok(()),
+                () = follow(&thread, &fetching, &partitions, inside) => Ok(()),
             };
             inside.board.set(State::Stopping);
             thread.join();
-            followed
+            followed.and(close(inside, &config.state_dir.join(VIEW).join(topic), topic))
         }
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -90,12 +97,32 @@ async fn open(client: &Client, config: &Config, topic: &str) -> Result<Replica, 
     Replica::open(&Stores::new(config, VIEW), config, topic, found.partitions).await
 }
 
+/// How often to look whether the view is up to date.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// The folder of views below the state directory: no group can be called so.
 const VIEW: &str = "(views)";
 
-async fn follow(thread: &ReplicaThread, inside: &Inside) {
-    if thread.ready().await {
-        inside.board.set(State::Running);
+/// Closes the stores, whoever still holds the view.
+fn close(inside: &Inside, path: &Path, topic: &str) -> Result<(), ProcessorError> {
+    let closed = inside.table.get().map_or(Ok(()), |table| table.close(path));
+    closed.map_err(|source| ProcessorError::Table { table: TopicPartition::new(topic, 0), source })
+}
+
+/// Says when the view is ready, and from then on whether it is up to date.
+async fn follow(
+    thread: &ReplicaThread,
+    fetcher: &Fetcher,
+    partitions: &[TopicPartition],
+    inside: &Inside,
+) {
+    if !thread.ready().await {
+        // It ended with an error that is reported elsewhere.
+        return std::future::pending().await;
     }
-    std::future::pending().await
+    loop {
+        let up_to_date = partitions.iter().all(|partition| fetcher.is_following(partition));
+        inside.board.set(if up_to_date { State::Running } else { State::Stale });
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

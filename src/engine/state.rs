@@ -21,7 +21,10 @@ pub enum State {
     Joining,
     /// Reads tables back: its own and the joined ones.
     Recovering,
-    /// Processes.
+    /// A view that was ready, but cannot be kept up to date at present: some leaders cannot be reached or found. It
+    /// shows what it read before.
+    Stale,
+    /// Processes; a view: is up to date.
     Running,
     /// Commits and closes.
     Stopping,
@@ -35,6 +38,7 @@ impl fmt::Display for State {
             Self::Idle => "idle",
             Self::Joining => "joining",
             Self::Recovering => "recovering",
+            Self::Stale => "stale",
             Self::Running => "running",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",

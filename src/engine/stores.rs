@@ -85,12 +85,15 @@ impl Stores {
 
 async fn open_on_disk(
     path: &Path,
-    open: impl Fn(&Path) -> Result<Box<dyn Store>, StoreError>,
+    open: fn(&Path) -> Result<Box<dyn Store>, StoreError>,
 ) -> Result<Box<dyn Store>, StoreError> {
     let started = Instant::now();
     let mut mended = false;
     loop {
-        match open(path) {
+        // A large store takes its time to read; the partitions beside it go on meanwhile.
+        let opening = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
+        match opened.unwrap_or_else(|error| Err(failed(path, error.into()))) {
             Ok(store) => return Ok(store),
             Err(StoreError::Locked { .. }) if started.elapsed() < LOCK_WAIT_MAX => {
                 tokio::time::sleep(LOCK_WAIT_STEP).await;
@@ -107,4 +110,8 @@ async fn open_on_disk(
             Err(error) => return Err(error),
         }
     }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io { path: path.to_owned(), action: "opening", source }
 }

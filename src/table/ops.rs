@@ -1,5 +1,7 @@
 //! What the engine does with a table, whatever its values are.
 
+use std::path::Path;
+
 use super::RowTable;
 use crate::{BoxError, Store, Writes};
 
@@ -83,8 +85,6 @@ impl<V: 'static> TableOps for RowTable<V> {
 
     fn close(self: Box<Self>) -> Result<(), BoxError> {
         let mut table = self;
-        table.committing = None;
-        while table.store_some(usize::MAX)? {}
-        Ok(table.store.close()?)
+        table.detach(Path::new(""))
     }
 }

@@ -1,6 +1,9 @@
 //! A fully replicated table, read by all workers: lookups and views.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use super::RowTable;
 use crate::{BoxError, Codec, Hasher, Result, Store, codec::AnyCodec};
@@ -47,10 +50,9 @@ impl SharedTable {
         self.partitions.len()
     }
 
-    pub(crate) fn into_partitions(self) -> impl Iterator<Item = RowTable<Undecoded>> {
-        self.partitions
-            .into_iter()
-            .map(|partition| partition.into_inner().unwrap_or_else(PoisonError::into_inner))
+    /// Closes all stores. Whoever still holds the table is refused from here on.
+    pub(crate) fn close(&self, path: &Path) -> Result<()> {
+        (0..self.partitions.len()).try_for_each(|place| self.partition(place).detach(path))
     }
 }
 

@@ -135,6 +135,12 @@ impl Fetcher {
         self.inner.mailbox.put(commands);
     }
 
+    /// Whether the last request for the partition was answered: whether what was read of it is as new as its leader
+    /// said. False while its leader cannot be reached or found, and before the first answer.
+    pub fn is_following(&self, partition: &TopicPartition) -> bool {
+        self.inner.assigned().get(partition).is_some_and(|flow| flow.answered())
+    }
+
     /// Does not fetch the partition any more. What its queue holds of it is not read any more; chunks that were taken
     /// from the queue before stay as they are.
     pub fn unassign(&self, partition: &TopicPartition) {

@@ -80,6 +80,8 @@ pub(super) struct Flow {
     limit: AtomicUsize,
     waited_for: AtomicBool,
     era: AtomicU64,
+    /// Whether the last request for the partition was answered with what it has.
+    answered: AtomicBool,
 }
 
 impl Flow {
@@ -92,7 +94,17 @@ impl Flow {
             limit: AtomicUsize::new(0),
             waited_for: AtomicBool::new(false),
             era: AtomicU64::new(era),
+            answered: AtomicBool::new(false),
         }
+    }
+
+    /// Notes whether the last request for the partition was answered with what it has.
+    pub(super) fn set_answered(&self, answered: bool) {
+        self.answered.store(answered, SeqCst);
+    }
+
+    pub(super) fn answered(&self) -> bool {
+        self.answered.load(SeqCst)
     }
 
     pub(super) fn queue(&self) -> &Arc<QueueFlow> {

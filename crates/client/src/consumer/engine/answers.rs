@@ -82,6 +82,7 @@ impl Engine {
         self.node(id).sessionless = false;
         for name in flight.asked.keys() {
             if let Some(part) = self.parts.get_mut(name) {
+                part.flow.set_answered(false);
                 part.place.unreachable(id);
                 part.patient = false;
             }
@@ -107,6 +108,11 @@ impl Engine {
         node.retry_at = None;
         if slot == Slot::Regular && !node.sessionless {
             node.session.answered(response.session_id);
+        }
+        for name in flight.asked.keys() {
+            if let Some(part) = self.parts.get(name) {
+                part.flow.set_answered(true);
+            }
         }
         for topic in response.responses {
             let Some(name) = self.topic_name(&topic.topic, topic.topic_id) else { continue };
@@ -164,6 +170,7 @@ impl Engine {
         let diverging = &data.diverging_epoch;
         if !code.is_ok() {
             tracing::debug!(partition = %name, node = %asked.attempt.node, %code, "fetch failed");
+            part.flow.set_answered(false);
             part.patient = false;
             let log_start = Some(data.log_start_offset).filter(|start| *start >= 0);
             let reaction = part.place.failed(code, asked.attempt, log_start, now, &mut rng);
