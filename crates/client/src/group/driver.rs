@@ -89,8 +89,8 @@ pub(super) struct Driver {
     protocol: String,
     members: Vec<JoinGroupResponseMember>,
     assignments: Vec<SyncGroupRequestAssignment>,
-    /// What the leader assigned.
-    counts: PartitionCounts,
+    /// What the leader assigned; none if it is not known, because another process of its name did (KIP-814).
+    counts: Option<PartitionCounts>,
     /// The topics that metadata is kept of.
     tracked: BTreeSet<Arc<str>>,
     look_at: Option<Instant>,
@@ -131,7 +131,7 @@ impl Driver {
             protocol: String::new(),
             members: Vec::new(),
             assignments: Vec::new(),
-            counts: PartitionCounts::new(),
+            counts: None,
             tracked: BTreeSet::new(),
             look_at: None,
             leaving: Vec::new(),
@@ -202,13 +202,19 @@ impl Driver {
             Answer::Membership(input) => self.membership.handle(input, now),
             Answer::Joined(JoinAnswer { input, protocol, members }) => {
                 self.protocol = protocol;
+                if let Input::Joined { result: Ok(joined), .. } = &input
+                    && joined.skip_assignment
+                {
+                    self.counts = None;
+                    self.track(leader::topics(&members));
+                }
                 self.members = members;
                 self.membership.handle(input, now);
             }
             Answer::Led { generation, result } => {
                 let result = result.map(|led| {
                     self.assignments = led.assignments;
-                    self.counts = led.counts;
+                    self.counts = Some(led.counts);
                     self.track(led.topics.names.iter().cloned());
                 });
                 self.membership.handle(Input::Assigned { generation, result }, now);
@@ -240,12 +246,18 @@ impl Driver {
             return;
         }
         let metadata = self.core.metadata();
-        if leader::counts(&metadata, &self.tracked) != self.counts {
-            // Until the next assignment these are what it is about.
-            self.counts = leader::counts(&metadata, &self.tracked);
+        if self.tracked.iter().any(|topic| metadata.topic(topic).is_none()) {
+            // Nothing is known of it yet, which is no news.
+            return;
+        }
+        let counts = leader::counts(&metadata, &self.tracked);
+        let complete = self.tracked.iter().all(|topic| counts.contains_key(topic));
+        // Until the next assignment these are what it is about.
+        let before = self.counts.replace(counts.clone());
+        if before.is_some_and(|before| before != counts) {
             self.membership.handle(Input::Rejoin("the partitions of a topic changed"), now);
         }
-        if self.tracked.iter().all(|topic| self.counts.contains_key(topic)) {
+        if complete {
             self.look_at = None;
             return;
         }

@@ -59,6 +59,14 @@ pub(super) fn counts(metadata: &Metadata, topics: &BTreeSet<Arc<str>>) -> Partit
     topics.iter().filter_map(exists).collect()
 }
 
+/// The topics that members subscribe to, as far as that can be read.
+pub(super) fn topics(members: &[JoinGroupResponseMember]) -> BTreeSet<Arc<str>> {
+    let read = |it: &JoinGroupResponseMember| {
+        subscription::decode_subscription(String::new(), None, it.metadata.clone()).ok()
+    };
+    members.iter().filter_map(read).flat_map(|it| it.topics).collect()
+}
+
 /// Runs the strategy that the coordinator chose.
 pub(super) async fn assign(
     caller: &Caller,

@@ -1,6 +1,8 @@
 //! What the tests of reading share: a cluster with records whose value is their number, and readers with a deadline.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod members;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use roka_broker::Cluster;
