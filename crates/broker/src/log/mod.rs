@@ -11,6 +11,8 @@ pub(crate) mod header;
 mod producers;
 mod retention;
 mod segment;
+#[cfg(test)]
+mod tests;
 pub(crate) mod validate;
 
 use std::{fs, io, path::PathBuf};
@@ -102,16 +104,8 @@ impl Log {
             }
             segments.push(segment);
         }
-        let first = segments[0].base_offset;
-        let start_or_first = start.max(first);
-        let mut log = Self {
-            dir: Some(dir),
-            segments,
-            start: start_or_first,
-            cleaned_to: 0,
-            epochs,
-            producers,
-        };
+        // The first segment may begin later: what was before it may have gone by compaction.
+        let mut log = Self { dir: Some(dir), segments, start, cleaned_to: 0, epochs, producers };
         log.replay_markers(now_ms)?;
         if log.end() < log.start {
             log.restart_at(start)?;
