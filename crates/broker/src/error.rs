@@ -44,6 +44,14 @@ pub enum Error {
         /// The partition.
         partition: i32,
     },
+    /// A release that nodes cannot pretend to be.
+    #[error("release {name} is unknown: nodes can be {known}")]
+    UnknownRelease {
+        /// The name as given.
+        name: String,
+        /// Those that are known.
+        known: String,
+    },
     /// A command that Kafka would refuse too.
     #[error("topic {topic}: {error}: {text}")]
     Refused {

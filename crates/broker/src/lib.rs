@@ -17,6 +17,7 @@ mod group;
 mod log;
 mod net;
 mod node;
+mod releases;
 mod runtime;
 mod state;
 

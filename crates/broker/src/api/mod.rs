@@ -53,7 +53,7 @@ use roka_protocol::{
     },
 };
 
-use crate::{node::Node, state::Shared};
+use crate::{caps::NONE, node::Node, state::Shared};
 
 /// What is known about a request besides its body.
 #[derive(Debug, Clone)]
@@ -156,13 +156,7 @@ apis! {
 /// The versions of `api` that the node admits to, caps included; empty when it does not speak it.
 pub(crate) fn served(node: &Node, api: ApiKey) -> RangeInclusive<i16> {
     let supported = SUPPORTED.iter().find(|(key, _)| *key == api);
-    #[expect(clippy::reversed_empty_ranges, reason = "empty: no version is served")]
-    let none = 0..=-1;
-    let Some((_, versions)) = supported else { return none };
-    match node.shared.caps.of(node.id(), api) {
-        Some(cap) => *cap.start().max(versions.start())..=*cap.end().min(versions.end()),
-        None => versions.clone(),
-    }
+    supported.map_or(NONE, |(_, versions)| node.shared.caps.apply(node.id(), api, versions))
 }
 
 /// Makes a topic without a request, with the same checks.

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, sync::atomic::Ordering, time::Duration};
 use roka_protocol::{ApiKey, ErrorCode};
 
 use super::Cluster;
-use crate::{Error, Fault, state::Mode};
+use crate::{Error, Fault, releases::Release, state::Mode};
 
 impl Cluster {
     /// The node answers nothing more and keeps its connections, as after SIGSTOP. It keeps its leaderships: move
@@ -138,6 +138,21 @@ impl Cluster {
         Ok(())
     }
 
+    /// All nodes speak only what this release of Kafka speaks, by its own word: `0.10.0`, `0.10.2`, `0.11`, `1.0`,
+    /// `1.1`, `2.0`, `2.4`, `2.8`, `3.3`, `3.9`, `4.0` or `4.3`. Caps of single APIs count besides. Connections stay
+    /// open; [`cut`](Self::cut) them to have clients ask again.
+    pub fn pretend(&self, release: &str) -> Result<(), Error> {
+        self.shared.caps.pretend(None, find_release(release)?);
+        Ok(())
+    }
+
+    /// As [`pretend`](Self::pretend), for one node: a cluster in the midst of an upgrade.
+    pub fn pretend_at(&self, node: i32, release: &str) -> Result<(), Error> {
+        self.info(node)?;
+        self.shared.caps.pretend(Some(node), find_release(release)?);
+        Ok(())
+    }
+
     /// Ends all caps of versions.
     pub fn uncap_versions(&self) {
         self.shared.caps.clear();
@@ -148,4 +163,10 @@ impl Cluster {
     pub fn leader_hints(&self, on: bool) {
         self.shared.leader_hints.store(on, Ordering::Relaxed);
     }
+}
+
+fn find_release(name: &str) -> Result<&'static Release, Error> {
+    let unknown =
+        || Error::UnknownRelease { name: name.to_owned(), known: Release::names().join(", ") };
+    Release::find(name).ok_or_else(unknown)
 }
