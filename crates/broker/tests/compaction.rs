@@ -1,5 +1,5 @@
 //! Compaction keeps the newest record of each key and every offset.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

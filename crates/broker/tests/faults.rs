@@ -1,5 +1,5 @@
 //! Requests meet what was injected, as often as it says and no more.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Fetch sessions (KIP-227): what is remembered, what is left out, and what a request out of turn gets.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Batches of idempotent producers are appended once and in order (KIP-98).
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

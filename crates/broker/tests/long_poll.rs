@@ -1,5 +1,5 @@
 //! A fetch waits for records, and is woken by them, by a change of leader and by the deletion of the topic.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

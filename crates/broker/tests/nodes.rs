@@ -1,5 +1,5 @@
 //! Nodes stop, die, hang and come back; their partitions follow.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Clients from before Kafka 0.11 produce and fetch message sets; nodes can pretend to be of any release.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

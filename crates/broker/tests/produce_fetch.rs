@@ -1,5 +1,5 @@
 //! Records that were produced are fetched with their offsets, in every version that carries batches.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

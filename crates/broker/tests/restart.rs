@@ -1,5 +1,5 @@
 //! A cluster with a data folder goes on where the former one ended, in order or by SIGKILL.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Retention by age and by size, and deleting records on request, move the log start.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

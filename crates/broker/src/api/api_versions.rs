@@ -1,4 +1,4 @@
-//! ApiVersions: which APIs the node serves in which versions (KIP-35, KIP-511).
+//! `ApiVersions`: which APIs the node serves in which versions (KIP-35, KIP-511).
 
 use roka_protocol::{
     ApiKey, Error, ErrorCode, frame,
@@ -29,7 +29,7 @@ fn versions(node: &Node) -> Vec<ApiVersion> {
         .collect()
 }
 
-/// A version that the node does not serve: the connection ends, except that ApiVersions is answered in version 0
+/// A version that the node does not serve: the connection ends, except that `ApiVersions` is answered in version 0
 /// with the versions that are served, so that the client can ask again.
 pub(super) fn refuse_version(node: &Node, ctx: &RequestContext) -> Result<Answer, Error> {
     if ctx.api != ApiKey::ApiVersions || served(node, ctx.api).is_empty() {

@@ -74,7 +74,9 @@ fn describe(shared: &Shared, asked: &DescribeConfigsResource, synonyms: bool) ->
     };
     let mut all: Vec<_> = all.into_iter().filter(is_asked).collect();
     if !synonyms {
-        all.iter_mut().for_each(|it| it.synonyms.clear());
+        for setting in &mut all {
+            setting.synonyms.clear();
+        }
     }
     Ok(all)
 }

@@ -1,4 +1,4 @@
-//! ListOffsets: where a log begins and ends, and which record is the first at or after a time.
+//! `ListOffsets`: where a log begins and ends, and which record is the first at or after a time.
 
 use roka_protocol::{
     ErrorCode,

@@ -25,6 +25,7 @@ use super::{
 
 /// What compaction goes by.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs to each")]
 pub(crate) struct Rules {
     pub(crate) now_ms: i64,
     pub(crate) delete_retention_ms: i64,

@@ -14,11 +14,6 @@ impl LeaderEpochs {
         }
     }
 
-    /// The epoch of the newest batch.
-    pub(crate) fn latest(&self) -> Option<i32> {
-        self.entries.last().map(|&(epoch, _)| epoch)
-    }
-
     /// The epoch that wrote `offset`.
     pub(crate) fn at(&self, offset: i64) -> Option<i32> {
         let after = self.entries.partition_point(|&(_, start)| start <= offset);
@@ -69,7 +64,7 @@ mod tests {
         assert_eq!(epochs.end_of(7, 7, 20), Some((7, 20)));
         assert_eq!(epochs.end_of(8, 7, 20), None);
         assert_eq!(epochs.end_of(1, 7, 20), Some((1, 0)));
-        assert_eq!((epochs.at(9), epochs.at(10), epochs.latest()), (Some(2), Some(5), Some(5)));
+        assert_eq!((epochs.at(9), epochs.at(10)), (Some(2), Some(5)));
     }
 
     #[test]

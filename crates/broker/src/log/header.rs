@@ -87,11 +87,6 @@ impl Header {
         self.attributes & CONTROL != 0
     }
 
-    /// The codec's number in the attributes: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
-    pub(crate) fn codec(&self) -> i16 {
-        self.attributes & 0b111
-    }
-
     /// A whole batch lies at the front of `bytes`.
     pub(crate) fn read_whole(bytes: &[u8]) -> Option<Self> {
         Self::read(bytes).filter(|header| header.size <= bytes.len())

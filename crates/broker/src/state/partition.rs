@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use roka_protocol::{ErrorCode, Uuid};
+use roka_protocol::ErrorCode;
 use tokio::sync::Notify;
 
 use super::lock;
@@ -42,7 +42,6 @@ pub(crate) struct PartitionState {
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) topic: Arc<str>,
-    pub(crate) topic_id: Uuid,
     pub(crate) index: i32,
     state: Mutex<PartitionState>,
     /// Held by whoever compacts the log.
@@ -50,13 +49,7 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(
-        topic: Arc<str>,
-        topic_id: Uuid,
-        index: i32,
-        leadership: Leadership,
-        log: Log,
-    ) -> Self {
+    pub(crate) fn new(topic: Arc<str>, index: i32, leadership: Leadership, log: Log) -> Self {
         let state = PartitionState {
             leadership,
             log,
@@ -64,7 +57,7 @@ impl Partition {
             deleted: false,
             waiting: Vec::new(),
         };
-        Self { topic, topic_id, index, state: Mutex::new(state), compacting: Mutex::new(()) }
+        Self { topic, index, state: Mutex::new(state), compacting: Mutex::new(()) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {

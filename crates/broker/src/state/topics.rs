@@ -167,7 +167,7 @@ impl Topics {
             let live: Vec<i32> = replicas.iter().copied().filter(|&id| is_live(id)).collect();
             let leadership =
                 Leadership { leader: live.first().copied(), epoch: 0, isr: live, replicas };
-            let partition = Partition::new(topic.name.clone(), topic.id, index, leadership, log);
+            let partition = Partition::new(topic.name.clone(), index, leadership, log);
             partitions.push(Arc::new(partition));
         }
         *all = partitions.into();
@@ -200,7 +200,7 @@ impl Topics {
                 isr: partition.leader.into_iter().collect(),
                 replicas: partition.replicas,
             };
-            let partition = Partition::new(topic.name.clone(), topic.id, index, leadership, log);
+            let partition = Partition::new(topic.name.clone(), index, leadership, log);
             partitions.push(Arc::new(partition));
         }
         *write(&topic.partitions) = partitions.into();

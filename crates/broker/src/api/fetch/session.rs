@@ -180,7 +180,7 @@ fn update(wanted: &mut Vec<Wanted>, topics: &Topics, request: FetchRequest) {
                     wanted[at].asked = asked;
                 }
                 None => {
-                    wanted.push(Wanted::new(topics, topic.topic.clone(), topic.topic_id, asked))
+                    wanted.push(Wanted::new(topics, topic.topic.clone(), topic.topic_id, asked));
                 }
             }
         }
