@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use roka_protocol::{ApiKey, ErrorCode};
 
-pub use cluster::ClusterDescription;
+pub use cluster::{BrokerVersions, ClusterDescription};
 pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
 pub use group_offsets::{CommittedOffset, GroupOffset};
 pub use groups::{GroupDescription, GroupListing, MemberDescription};

@@ -76,8 +76,6 @@ struct State {
     /// Bytes ever queued.
     queued: u64,
     in_flight: VecDeque<InFlight>,
-    /// How many of them get no response (acks=0).
-    unanswered: usize,
     /// No request in flight has an earlier deadline; may be too early.
     earliest: Option<Instant>,
     /// Ends once nothing is in flight.
@@ -90,13 +88,11 @@ struct State {
 struct InFlight {
     api: ApiKey,
     correlation_id: i32,
-    /// The position in the stream of its first byte and after its last.
-    span: (u64, u64),
+    /// The position of its first byte in the stream.
+    begin: u64,
     deadline: Instant,
     timeout: Duration,
-    /// Taken when the response came.
     reply: oneshot::Sender<Result<Bytes, SendError>>,
-    answered: bool,
 }
 
 /// How a connection ended.
@@ -210,7 +206,7 @@ impl Connection {
             let client_id = self.shared.client_id.as_deref();
             roka_protocol::frame::encode_request(version, id, client_id, request)
         };
-        let raw = self.start_frame(api_of::<R>(), frame, timeout, true)?;
+        let raw = self.start_frame(api_of::<R>(), frame, timeout)?;
         Ok(Reply { raw, version, api: PhantomData })
     }
 
@@ -225,31 +221,15 @@ impl Connection {
             let client_id = self.shared.client_id.as_deref();
             roka_protocol::frame::encode_request(version, id, client_id, &request)
         };
-        self.start_frame(ApiKey::ApiVersions, frame, timeout, true)
-    }
-
-    /// Queues `request` for which no response comes (Produce with acks 0): the reply is ready, and empty,
-    /// when the last byte was written.
-    pub(crate) fn start_unanswered<R: Request>(
-        &self,
-        version: i16,
-        request: &R,
-        timeout: Duration,
-    ) -> Result<RawReply, SendError> {
-        let frame = |id| {
-            let client_id = self.shared.client_id.as_deref();
-            roka_protocol::frame::encode_request(version, id, client_id, request)
-        };
-        self.start_frame(api_of::<R>(), frame, timeout, false)
+        self.start_frame(ApiKey::ApiVersions, frame, timeout)
     }
 
     /// Queues the frame that `encode` makes with its correlation id.
-    pub(crate) fn start_frame(
+    fn start_frame(
         &self,
         api: ApiKey,
         encode: impl FnOnce(i32) -> Result<Frame, roka_protocol::Error>,
         timeout: Duration,
-        answered: bool,
     ) -> Result<RawReply, SendError> {
         let node = self.shared.node;
         let correlation_id = self.shared.next_correlation.fetch_add(1, Ordering::Relaxed);
@@ -268,12 +248,11 @@ impl Connection {
         if state.in_flight.len() >= self.shared.in_flight_max {
             return Err(SendError::Busy { node, api });
         }
-        let span = (state.queued, state.queued + len);
-        state.queued = span.1;
+        let begin = state.queued;
+        state.queued += len;
         state.outgoing.extend(frame.into_parts());
-        state.unanswered += usize::from(!answered);
         state.earliest = Some(state.earliest.map_or(deadline, |it| it.min(deadline)));
-        let it = InFlight { api, correlation_id, span, deadline, timeout, reply, answered };
+        let it = InFlight { api, correlation_id, begin, deadline, timeout, reply };
         state.in_flight.push_back(it);
         state.wake();
         drop(state);

@@ -2,8 +2,8 @@
 //!
 //! Rules:
 //! - One dial per broker and lane at a time; all who want it wait for the same dial.
-//! - After a failed dial the broker is left alone for a back-off (50 ms to 1 s); who asks meanwhile gets
-//!   the error at once and can go elsewhere.
+//! - After a failed dial the address is left alone for a back-off (50 ms to 1 s), whichever broker or
+//!   bootstrap address it stands for; who asks meanwhile gets the error at once and can go elsewhere.
 //! - A failed dial and a silent broker invalidate what was cached about the broker (coordinators,
 //!   controller) and ask for metadata.
 //! - An address is looked up in the newest metadata at every dial. A broker that moved or left has its
@@ -31,14 +31,26 @@ const HANG_UPS_BEFORE_OLDEST: u32 = 2;
 
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    nodes: Mutex<HashMap<NodeId, Node>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: HashMap<NodeId, Node>,
+    health: HashMap<Address, Health>,
 }
 
 #[derive(Debug)]
 struct Node {
     address: Address,
     lanes: HashMap<Lane, Slot>,
-    backoff: Backoff,
+}
+
+/// How an address answered of late.
+#[derive(Debug, Default)]
+struct Health {
+    /// None after a success.
+    backoff: Option<Backoff>,
     /// Not dialled before.
     retry_at: Option<Instant>,
     problem: Arc<str>,
@@ -63,50 +75,52 @@ pub(crate) struct Suitability {
 }
 
 impl Connections {
-    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Node>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The open connection, if there is one.
     pub(crate) fn existing(&self, node: NodeId, lane: Lane) -> Option<Connection> {
-        match self.lock().get(&node)?.lanes.get(&lane)? {
-            Slot::Up(connection) if connection.is_open() => Some(connection.clone()),
-            _ => None,
-        }
+        self.lock().nodes.get(&node)?.open(lane).cloned()
     }
 
-    pub(crate) fn suitability(&self, node: NodeId, now: Instant) -> Suitability {
-        let nodes = self.lock();
-        let node = nodes.get(&node);
-        let connection = node.and_then(|node| match node.lanes.get(&Lane::General) {
-            Some(Slot::Up(connection)) if connection.is_open() => Some(connection),
-            _ => None,
-        });
+    pub(crate) fn suitability(&self, node: NodeId, address: &Address, now: Instant) -> Suitability {
+        let state = self.lock();
+        let health = state.health.get(address);
+        let connection = state.nodes.get(&node).and_then(|node| node.open(Lane::General));
         Suitability {
-            slow: node.is_some_and(|node| node.slow),
-            backing_off: node.and_then(|node| node.retry_at).is_some_and(|at| at > now),
+            slow: health.is_some_and(|health| health.slow),
+            backing_off: health.is_some_and(|health| health.backs_off(now)),
             unconnected: connection.is_none(),
             in_flight: connection.map_or(0, Connection::in_flight),
         }
     }
 
-    /// The broker was slow to answer, or answered.
-    pub(crate) fn set_slow(&self, node: NodeId, slow: bool) {
-        if let Some(node) = self.lock().get_mut(&node) {
-            node.slow = slow;
+    /// The address was slow to answer, or answered.
+    pub(crate) fn set_slow(&self, address: &Address, slow: bool) {
+        let mut state = self.lock();
+        if slow {
+            state.health.entry(address.clone()).or_default().slow = true;
+        } else if let Some(health) = state.health.get_mut(address) {
+            health.slow = false;
         }
     }
 
-    /// When the first of the brokers may be dialled again; none if one may now.
-    pub(crate) fn retry_at(&self, nodes: &[NodeId], now: Instant) -> Option<Instant> {
-        let known = self.lock();
-        let at = |node| known.get(node).and_then(|node: &Node| node.retry_at);
-        nodes.iter().map(|node| at(node).filter(|at| *at > now)).min().flatten()
+    /// When the first of the addresses may be dialled again; none if one may now.
+    pub(crate) fn retry_at(
+        &self,
+        addresses: impl Iterator<Item = Address>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let state = self.lock();
+        let at = |address| state.health.get(&address).and_then(|it| it.retry_at);
+        addresses.map(|address| at(address).filter(|at| *at > now)).min().flatten()
     }
 
     /// Retires what the metadata does not name any more, and what moved to another address.
-    pub(crate) fn reconcile(&self, metadata: &Metadata) {
-        self.lock().retain(|id, node| {
+    pub(crate) fn reconcile(&self, metadata: &Metadata, seeds: &[Address]) {
+        let mut state = self.lock();
+        state.nodes.retain(|id, node| {
             let stays = id.as_seed().is_some()
                 || metadata.brokers.get(id).is_some_and(|broker| broker.address == node.address);
             if !stays {
@@ -114,25 +128,26 @@ impl Connections {
             }
             stays
         });
+        if state.health.len() > metadata.brokers.len() + seeds.len() {
+            let named =
+                |it: &Address| metadata.brokers.values().any(|broker| broker.address == *it);
+            state.health.retain(|address, _| seeds.contains(address) || named(address));
+        }
     }
 
     /// Retires everything.
     pub(crate) fn close(&self) {
-        self.lock().drain().for_each(|(_, mut node)| node.retire());
+        for (_, mut node) in self.lock().nodes.drain() {
+            node.retire();
+        }
     }
 }
 
 impl Node {
-    fn new(address: Address, core: &Core) -> Self {
-        let config = core.config();
-        Self {
-            address,
-            lanes: HashMap::new(),
-            backoff: Backoff::new(config.reconnect_backoff, config.reconnect_backoff_max),
-            retry_at: None,
-            problem: "".into(),
-            slow: false,
-            hang_ups: 0,
+    fn open(&self, lane: Lane) -> Option<&Connection> {
+        match self.lanes.get(&lane) {
+            Some(Slot::Up(connection)) if connection.is_open() => Some(connection),
+            _ => None,
         }
     }
 
@@ -144,16 +159,26 @@ impl Node {
             }
         }
     }
+}
+
+impl Health {
+    fn backs_off(&self, now: Instant) -> bool {
+        self.retry_at.is_some_and(|at| at > now)
+    }
 
     fn failed(&mut self, problem: Arc<str>, core: &Core) {
-        let wait = core.with_rng(|rng| self.backoff.next(rng));
+        let config = core.config();
+        let backoff = self.backoff.get_or_insert_with(|| {
+            Backoff::new(config.reconnect_backoff, config.reconnect_backoff_max)
+        });
+        let wait = core.with_rng(|rng| backoff.next(rng));
         self.retry_at = Some(Instant::now() + wait);
         self.problem = problem;
     }
 
-    fn connect_error(&self, id: NodeId, dialled: bool) -> SendError {
-        let (address, problem) = (self.address.clone(), self.problem.clone());
-        SendError::Connect { node: id, address, problem, dialled }
+    fn error(&self, node: NodeId, address: &Address, dialled: bool) -> SendError {
+        let (address, problem) = (address.clone(), self.problem.clone());
+        SendError::Connect { node, address, problem, dialled }
     }
 }
 
@@ -173,27 +198,29 @@ impl Core {
         }
         let address = self.address_of(node).ok_or(SendError::UnknownNode { node })?;
         let receiver = {
-            let mut nodes = self.connections.lock();
-            let entry = nodes.entry(node).or_insert_with(|| Node::new(address.clone(), self));
+            let mut state = self.connections.lock();
+            let State { nodes, health } = &mut *state;
+            let new = || Node { address: address.clone(), lanes: HashMap::new() };
+            let entry = nodes.entry(node).or_insert_with(new);
             if entry.address != address {
                 entry.retire();
-                *entry = Node::new(address.clone(), self);
+                *entry = new();
+            }
+            if let Some(connection) = entry.open(lane) {
+                return Ok(connection.clone());
             }
             let (sender, receiver) = oneshot::channel();
-            match entry.lanes.get_mut(&lane) {
-                Some(Slot::Up(connection)) if connection.is_open() => {
-                    return Ok(connection.clone());
+            if let Some(Slot::Dialing(waiters)) = entry.lanes.get_mut(&lane) {
+                waiters.push(sender);
+            } else {
+                let health = health.get(&address);
+                if let Some(health) = health.filter(|it| it.backs_off(Instant::now())) {
+                    return Err(health.error(node, &address, false));
                 }
-                Some(Slot::Dialing(waiters)) => waiters.push(sender),
-                _ if entry.retry_at.is_some_and(|at| at > Instant::now()) => {
-                    return Err(entry.connect_error(node, false));
-                }
-                _ => {
-                    entry.lanes.insert(lane, Slot::Dialing(vec![sender]));
-                    let oldest = entry.hang_ups >= HANG_UPS_BEFORE_OLDEST;
-                    let core = self.clone();
-                    self.spawn(async move { core.dial(node, lane, address, oldest).await });
-                }
+                let oldest = health.is_some_and(|it| it.hang_ups >= HANG_UPS_BEFORE_OLDEST);
+                entry.lanes.insert(lane, Slot::Dialing(vec![sender]));
+                let core = self.clone();
+                self.spawn(async move { core.dial(node, lane, address, oldest).await });
             }
             receiver
         };
@@ -213,33 +240,38 @@ impl Core {
         let event = if dialled.is_ok() { Event::Connect } else { Event::ConnectFailure };
         self.recorder.event(event);
         let failed = dialled.is_err();
-        let mut nodes = self.connections.lock();
-        let Some(entry) = nodes.get_mut(&node).filter(|entry| entry.address == address) else {
+        let mut state = self.connections.lock();
+        let State { nodes, health } = &mut *state;
+        let entry = nodes.get_mut(&node).filter(|entry| entry.address == address);
+        let health = health.entry(address.clone()).or_default();
+        let outcome = match dialled {
+            Ok(connection) => {
+                *health = Health::default();
+                Ok(connection)
+            }
+            Err(Dial { problem, hung_up }) => {
+                health.hang_ups += u32::from(hung_up);
+                health.failed(problem, &self);
+                Err(health.error(node, &address, true))
+            }
+        };
+        let Some(entry) = entry else {
             // It moved meanwhile: the waiters were told, and nobody wants this one.
-            drop(nodes);
-            if let Ok(connection) = dialled {
+            drop(state);
+            if let Ok(connection) = outcome {
                 connection.retire();
             }
             return;
         };
-        let waiters = match entry.lanes.remove(&lane) {
+        let slot = match &outcome {
+            Ok(connection) => entry.lanes.insert(lane, Slot::Up(connection.clone())),
+            Err(_) => entry.lanes.remove(&lane),
+        };
+        drop(state);
+        let waiters = match slot {
             Some(Slot::Dialing(waiters)) => waiters,
             _ => Vec::new(),
         };
-        let outcome = match dialled {
-            Ok(connection) => {
-                entry.backoff.reset();
-                (entry.retry_at, entry.slow, entry.hang_ups) = (None, false, 0);
-                entry.lanes.insert(lane, Slot::Up(connection.clone()));
-                Ok(connection)
-            }
-            Err(Dial { problem, hung_up }) => {
-                entry.hang_ups += u32::from(hung_up);
-                entry.failed(problem, &self);
-                Err(entry.connect_error(node, true))
-            }
-        };
-        drop(nodes);
         if let Err(error) = &outcome {
             tracing::debug!(%node, %error, "dial failed");
         }
@@ -279,19 +311,20 @@ impl Core {
 
     fn ended(&self, connection: &Connection, lane: Lane, ended: &Ended) {
         let node = connection.node();
-        let mut nodes = self.connections.lock();
-        let entry = nodes.get_mut(&node);
-        let ours = entry.filter(
+        let mut state = self.connections.lock();
+        let State { nodes, health } = &mut *state;
+        let ours = nodes.get_mut(&node).filter(
             |entry| matches!(entry.lanes.get(&lane), Some(Slot::Up(it)) if it.is(connection)),
         );
         let known = ours.is_some();
         if let Some(entry) = ours {
             entry.lanes.remove(&lane);
             if matches!(ended, Ended::Silent(_)) {
-                entry.failed("it did not answer a request in time".into(), self);
+                let health = health.entry(entry.address.clone()).or_default();
+                health.failed("it did not answer a request in time".into(), self);
             }
         }
-        drop(nodes);
+        drop(state);
         match ended {
             Ended::Lost(problem) => {
                 tracing::debug!(%node, ?lane, %problem, "connection lost");

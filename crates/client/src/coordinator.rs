@@ -305,11 +305,12 @@ async fn look_up(core: Arc<Core>) {
                     core.found(&key, answer);
                 }
             } else {
-                let retry_at = core.retry_any_at();
+                let dial_at = core.dial_any_at();
                 let mut state = core.coordinators.lock();
                 for key in &keys {
                     if let Some(lookup) = state.lookups.get_mut(key) {
-                        lookup.retry_at = retry_at;
+                        let wait = core.next_wait(&mut lookup.backoff);
+                        lookup.retry_at = dial_at.unwrap_or_else(|| Instant::now() + wait);
                     }
                 }
             }

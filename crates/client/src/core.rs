@@ -156,7 +156,7 @@ impl Core {
     pub(crate) fn apply(&self, update: Update) -> bool {
         let applied = self.store.apply(update);
         if applied {
-            self.connections.reconcile(&self.metadata());
+            self.connections.reconcile(&self.metadata(), &self.seeds);
         }
         applied
     }

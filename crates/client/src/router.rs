@@ -229,7 +229,8 @@ impl Call<'_> {
             // All of them failed: only now there is something to wait for.
             self.tried.clear();
             let wait = self.core.next_wait(&mut self.backoff);
-            sleep_until(self.core.retry_any_at().max(Instant::now() + wait)).await;
+            let until = Instant::now() + wait;
+            sleep_until(self.core.dial_any_at().unwrap_or(until).max(until)).await;
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use roka_protocol::frame::encode_response;
 use roka_protocol::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use roka_protocol::messages::metadata::{MetadataResponse, MetadataResponseBroker};
-use roka_protocol::{ApiKey, Message, Reader, RequestHeader, Wire};
+use roka_protocol::{ApiKey, Message, RequestHeader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::transport::{Connecting, Stream, Transport};
@@ -68,18 +68,11 @@ struct Log {
 pub(crate) struct Net {
     script: Script,
     log: Arc<Mutex<Log>>,
-    buffer: usize,
 }
 
 impl Net {
     pub(crate) fn new(script: impl Fn(&str, &Seen) -> Act + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script), log: Arc::default(), buffer: 64 << 10 }
-    }
-
-    /// At most that many bytes on the way in each direction.
-    pub(crate) fn buffer(mut self, bytes: usize) -> Self {
-        self.buffer = bytes;
-        self
+        Self { script: Arc::new(script), log: Arc::default() }
     }
 
     /// Dials to the address are refused, or not any more. Connections that are open stay.
@@ -131,7 +124,7 @@ impl Transport for Net {
                     return Err(io::ErrorKind::ConnectionRefused.into());
                 }
             }
-            let (ours, theirs) = tokio::io::duplex(self.buffer);
+            let (ours, theirs) = tokio::io::duplex(64 << 10);
             tokio::spawn(self.clone().serve(address, theirs));
             Ok(Box::new(ours) as Box<dyn Stream>)
         })
@@ -165,9 +158,4 @@ pub(crate) fn brokers(addresses: &[&str]) -> MetadataResponse {
 /// A configuration whose chance is always the same.
 pub(crate) fn config(bootstrap: &str) -> Config {
     Config::new(bootstrap).random_seed(7)
-}
-
-/// Reads a value of the protocol off plain bytes.
-pub(crate) fn wire<T: Wire>(bytes: &[u8]) -> T {
-    T::read(&mut Reader::new(Bytes::copy_from_slice(bytes), 0, false)).unwrap()
 }

@@ -38,9 +38,9 @@ impl Versions {
         *self.ranges.get(usize::try_from(api.key()).ok()?)?
     }
 
-    /// The level of a finalized feature (KIP-584), 0 where the broker has none.
-    pub(crate) fn feature(&self, name: &str) -> i16 {
-        self.finalized.get(name).copied().unwrap_or(0)
+    /// The finalized features and their levels (KIP-584).
+    pub(crate) fn features(&self) -> impl Iterator<Item = (&str, i16)> {
+        self.finalized.iter().map(|(name, level)| (name.as_str(), *level))
     }
 
     /// The highest version of `R` that both sides speak and that is not above `cap`.

@@ -3,7 +3,7 @@
 
 use roka_broker::Cluster;
 use roka_client::admin::NewTopic;
-use roka_client::{Admin, Client, Config, Error, ErrorCode};
+use roka_client::{Admin, ApiKey, Client, Config, Error, ErrorCode, NodeId};
 
 async fn start(nodes: usize) -> (Cluster, Admin) {
     let cluster = Cluster::builder().nodes(nodes).start().await.unwrap();
@@ -65,6 +65,16 @@ async fn the_cluster_is_described() {
     let ids: Vec<_> = described.brokers.iter().map(|it| it.id.0).collect();
     assert_eq!(ids, cluster.nodes());
     assert!(described.controller.is_some());
+}
+
+#[tokio::test]
+async fn a_brokers_versions_are_told() {
+    let (cluster, admin) = start(2).await;
+    cluster.cap_versions_at(2, ApiKey::Metadata, 0..=4).unwrap();
+    let old = admin.describe_versions(NodeId(2)).await.unwrap();
+    assert_eq!(old.apis[&ApiKey::Metadata], (0, 4));
+    let new = admin.describe_versions(NodeId(1)).await.unwrap();
+    assert!(new.apis[&ApiKey::Metadata].1 > 4);
 }
 
 #[tokio::test]

@@ -1,8 +1,13 @@
 //! The cluster as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use roka_protocol::ApiKey;
+use tokio::time::timeout_at;
+
 use super::{Admin, topics};
+use crate::connection::Lane;
 use crate::{Broker, Error, NodeId};
 
 /// The cluster: its brokers and who controls it.
@@ -17,7 +22,36 @@ pub struct ClusterDescription {
     pub brokers: Vec<Broker>,
 }
 
+/// What one broker speaks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerVersions {
+    /// Lowest and highest version of each API.
+    pub apis: BTreeMap<ApiKey, (i16, i16)>,
+    /// The cluster's features and their levels, such as `transaction.version` (KIP-584, Kafka 2.7).
+    pub features: BTreeMap<String, i16>,
+}
+
 impl Admin {
+    /// The versions that a broker speaks on the connection that there is now.
+    pub async fn describe_versions(&self, node: NodeId) -> Result<BrokerVersions, Error> {
+        self.run(|core, deadline| async move {
+            if core.address_of(node).is_none() {
+                // Bounded by the same deadline as the rest: nobody may have been asked anything yet.
+                let _ = timeout_at(deadline.at(), core.refresh_anew()).await;
+            }
+            let connection = core.connection(node, Lane::General).await?;
+            let Some(versions) = connection.versions() else {
+                return Ok(BrokerVersions::default());
+            };
+            let range = |api: &ApiKey| Some((*api, versions.range(*api)?));
+            let apis = ApiKey::ALL.iter().filter_map(range).collect();
+            let features = versions.features().map(|(name, level)| (name.to_owned(), level));
+            Ok(BrokerVersions { apis, features: features.collect() })
+        })
+        .await
+    }
+
     /// Brokers and controller, asked for now.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
         self.run(|core, deadline| async move {

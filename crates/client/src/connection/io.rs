@@ -104,23 +104,6 @@ impl Io {
             n -= part.len();
             self.writing.pop_front();
         }
-        let mut state = self.shared.lock();
-        if state.unanswered == 0 {
-            return;
-        }
-        // A request without a response is done when its last byte is written.
-        let mut at = 0;
-        while at < state.in_flight.len() {
-            let it = &state.in_flight[at];
-            if !it.answered && it.span.1 <= self.written {
-                state.unanswered -= 1;
-                if let Some(done) = state.in_flight.remove(at) {
-                    let _ = done.reply.send(Ok(Bytes::new()));
-                }
-            } else {
-                at += 1;
-            }
-        }
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -157,13 +140,11 @@ impl Io {
     fn answer(&mut self, frame: Bytes) -> Result<(), String> {
         let id = roka_protocol::frame::correlation_id(&frame).map_err(|it| it.to_string())?;
         let mut state = self.shared.lock();
-        // Those without a response stand among the others until they are written.
-        let at = state.in_flight.iter().position(|it| it.answered);
-        let expected = at.map(|at| state.in_flight[at].correlation_id);
-        let Some(at) = at.filter(|_| expected == Some(id)) else {
+        let expected = state.in_flight.front().map(|it| it.correlation_id);
+        if expected != Some(id) {
             return Err(format!("it answered request {id}, expected was {expected:?}"));
-        };
-        let Some(it) = state.in_flight.remove(at) else { return Ok(()) };
+        }
+        let Some(it) = state.in_flight.pop_front() else { return Ok(()) };
         if state.in_flight.is_empty() {
             self.active = Instant::now();
         }
@@ -215,8 +196,8 @@ impl Io {
         state.waker = None;
         let in_flight = std::mem::take(&mut state.in_flight);
         drop(state);
-        for InFlight { api, span, timeout, reply, .. } in in_flight {
-            let sent = self.written > span.0;
+        for InFlight { api, begin, timeout, reply, .. } in in_flight {
+            let sent = self.written > begin;
             let _ = reply.send(Err(ended.error(self.shared.node, api, sent, timeout)));
         }
     }

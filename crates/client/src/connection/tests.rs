@@ -207,23 +207,6 @@ async fn what_did_not_leave_is_told() {
 }
 
 #[tokio::test]
-async fn without_an_answer_the_last_byte_is_the_end() {
-    let (connection, mut broker, _task) = connect(&config("a:1"), 1 << 20);
-    let answered = start(&connection, 1);
-    let unanswered = connection.start_unanswered(4, &beat(2), SECOND).unwrap();
-    let last = start(&connection, 3);
-    assert!(unanswered.await.unwrap().is_empty());
-    for i in 1..=3 {
-        let seen = next(&mut broker).await;
-        if i != 2 {
-            broker.write_all(&response(seen.header.correlation_id, i)).await.unwrap();
-        }
-    }
-    assert_eq!(answered.await.unwrap().error_code, 1);
-    assert_eq!(last.await.unwrap().error_code, 3);
-}
-
-#[tokio::test]
 async fn requests_in_flight_are_bounded() {
     let config = config("a:1").requests_in_flight_max(2usize);
     let (connection, _broker, _task) = connect(&config, 1 << 20);

@@ -21,6 +21,8 @@ pub(crate) enum Update {
     Hints { leaders: Vec<Hint>, brokers: Vec<Broker> },
     /// Topics that nobody tracks any more.
     Forget(Vec<Arc<str>>),
+    /// The brokers known are not to be asked any more (KIP-1102).
+    Rebootstrap,
 }
 
 /// A partition's leader as named by a Produce or Fetch response (KIP-951).
@@ -34,9 +36,12 @@ pub(crate) struct Hint {
 
 impl Metadata {
     /// The snapshot after `update`; none if the update says nothing (an answer without brokers, a hint
-    /// that is not newer). An answer always gives a new generation, `changed` only moves with news.
+    /// that is not newer). An answer or a hint gives a new generation, `changed` only moves with news.
     pub(crate) fn after(&self, update: Update) -> Option<Self> {
-        let mut next = Self { generation: self.generation + 1, ..self.clone() };
+        // What only takes away is nothing that anybody waits for.
+        let brings = matches!(update, Update::Answer(_) | Update::Hints { .. });
+        let generation = self.generation + u64::from(brings);
+        let mut next = Self { generation, ..self.clone() };
         match update {
             Update::Answer(answer) => {
                 if !next.answer(answer) {
@@ -49,6 +54,7 @@ impl Metadata {
                 }
                 next.hints(leaders);
             }
+            Update::Rebootstrap => next.brokers.clear(),
             Update::Forget(topics) => {
                 for topic in topics {
                     next.topics.remove(&topic);

@@ -44,6 +44,8 @@ pub(crate) struct Refresher {
     max_age: Duration,
     min_age: Duration,
     backoff: Backoff,
+    /// Between rounds in which no broker gave a usable answer, though some could be reached.
+    failures: Backoff,
     quiet: Duration,
     /// Tracked topics, each with how many track it.
     tracked: HashMap<Arc<str>, usize>,
@@ -65,6 +67,7 @@ impl Refresher {
             max_age: config.metadata_max_age,
             min_age: config.metadata_min_age,
             backoff: Backoff::new(config.retry_backoff, config.retry_backoff_max),
+            failures: Backoff::new(config.retry_backoff, config.retry_backoff_max),
             quiet: config.retry_backoff_max * 2,
             tracked: HashMap::new(),
             fresh: BTreeSet::new(),
@@ -154,6 +157,7 @@ impl Refresher {
         self.in_flight = false;
         self.wanted = self.wanted.filter(|after| *after >= generation);
         self.last_answer = Some(now);
+        self.failures.reset();
         self.retry_at = None;
         if news {
             self.backoff.reset();
@@ -162,11 +166,17 @@ impl Refresher {
         self.not_before = Some(now + distance);
     }
 
-    /// The last [`Step::Ask`] failed. It is asked again at `retry_at`, of another broker.
-    pub(crate) fn failed(&mut self, retry_at: Instant) {
+    /// The last [`Step::Ask`] failed with every broker. It is asked again when one may be dialled, at `dial_at`;
+    /// if that is now, none of them refused, and the wait is a growing one.
+    pub(crate) fn failed(
+        &mut self,
+        now: Instant,
+        dial_at: Option<Instant>,
+        rng: &mut fastrand::Rng,
+    ) {
         self.in_flight = false;
         self.wanted = self.wanted.or(Some(0));
-        self.retry_at = Some(retry_at);
+        self.retry_at = dial_at.or_else(|| Some(now + self.failures.next(rng)));
     }
 }
 
@@ -257,12 +267,15 @@ mod tests {
 
     #[test]
     fn a_failure_is_repeated() {
-        let (mut it, now, _) = refresher();
+        let (mut it, now, mut rng) = refresher();
         it.want(now, 0);
         assert!(matches!(it.step(now), Step::Ask(_)));
         let soon = now + Duration::from_millis(5);
-        it.failed(soon);
+        it.failed(now, Some(soon), &mut rng);
         assert_eq!(it.step(now), Step::Wait(soon));
         assert!(matches!(it.step(soon), Step::Ask(_)));
+        it.failed(soon, None, &mut rng);
+        let Step::Wait(later) = it.step(soon) else { panic!("no wait") };
+        assert!(later >= soon + Duration::from_millis(80));
     }
 }

@@ -17,12 +17,10 @@ use super::{Metadata, NodeId, Update, Why};
 use crate::connection::{Connection, Lane};
 use crate::core::Core;
 use crate::counters::Event;
-use crate::{Config, SendError};
+use crate::{Address, Broker, Config, SendError};
 
 /// Where any broker will do, no single one is waited for longer than this.
 pub(crate) const HEDGE: Duration = Duration::from_secs(2);
-/// The least wait after all brokers were tried in vain.
-const BREATH: Duration = Duration::from_millis(20);
 
 /// The newest snapshot, and what is wanted beyond it.
 #[derive(Debug)]
@@ -167,23 +165,38 @@ impl Core {
         self.refresh(after, Why::Asked).await
     }
 
-    /// The broker to ask where any will do, none of `tried`; none if all were tried.
-    pub(crate) fn any_node(&self, tried: &[NodeId]) -> Option<NodeId> {
-        let now = Instant::now();
+    /// Brokers, then bootstrap addresses, each with where it listens.
+    fn everyone(&self) -> Vec<(NodeId, Address)> {
         let metadata = self.metadata();
-        let brokers = metadata.brokers.keys().copied().filter(|id| id.as_seed().is_none());
-        let rank = |node: NodeId| {
-            let suitability = self.connections.suitability(node, now);
-            (suitability, node.as_seed().is_some(), self.with_rng(|rng| rng.u32(..)))
-        };
-        brokers.chain(self.seeds()).filter(|node| !tried.contains(node)).min_by_key(|it| rank(*it))
+        let broker = |broker: &Broker| (broker.id, broker.address.clone());
+        let seeds = self.seeds().filter_map(|node| Some((node, self.address_of(node)?)));
+        metadata.brokers.values().map(broker).chain(seeds).collect()
     }
 
-    /// When trying all brokers again makes sense.
-    pub(crate) fn retry_any_at(&self) -> Instant {
+    /// The broker to ask where any will do, none of `tried`; none if all were tried. A bootstrap address comes
+    /// last, and not at all if the broker that listens there was tried.
+    pub(crate) fn any_node(&self, tried: &[NodeId]) -> Option<NodeId> {
         let now = Instant::now();
-        let nodes: Vec<_> = self.metadata().brokers.keys().copied().chain(self.seeds()).collect();
-        self.connections.retry_at(&nodes, now).unwrap_or(now).max(now + BREATH)
+        let mut everyone = self.everyone();
+        let tried: Vec<_> = tried.iter().filter_map(|node| self.address_of(*node)).collect();
+        everyone.retain(|(_, address)| !tried.contains(address));
+        let rank = |(node, address): &(NodeId, Address)| {
+            let suitability = self.connections.suitability(*node, address, now);
+            (suitability, node.as_seed().is_some(), self.with_rng(|rng| rng.u32(..)))
+        };
+        everyone.iter().min_by_key(|it| rank(it)).map(|it| it.0)
+    }
+
+    /// When the first of all brokers may be dialled again; none if one may now.
+    pub(crate) fn dial_any_at(&self) -> Option<Instant> {
+        let addresses = self.everyone().into_iter().map(|it| it.1);
+        self.connections.retry_at(addresses, Instant::now())
+    }
+
+    fn set_slow(&self, node: NodeId, slow: bool) {
+        if let Some(address) = self.address_of(node) {
+            self.connections.set_slow(&address, slow);
+        }
     }
 
     /// A connection to a broker of which only a quick answer is of use.
@@ -193,7 +206,7 @@ impl Core {
     ) -> Result<Connection, SendError> {
         let connection = timeout(HEDGE, self.connection(node, Lane::General)).await;
         connection.unwrap_or_else(|_| {
-            self.connections.set_slow(node, true);
+            self.set_slow(node, true);
             let address = self.address_of(node).ok_or(SendError::UnknownNode { node })?;
             let problem = format!("no connection within {HEDGE:?}").into();
             Err(SendError::Connect { node, address, problem, dialled: true })
@@ -209,7 +222,7 @@ impl Core {
     ) -> Result<T, SendError> {
         let patience = HEDGE.min(self.config().request_timeout);
         let reply = timeout(patience, reply).await;
-        self.connections.set_slow(node, reply.is_err());
+        self.set_slow(node, reply.is_err());
         reply.unwrap_or(Err(SendError::Timeout { node, api, after: patience }))
     }
 
@@ -242,7 +255,7 @@ impl Core {
             match self.ask_metadata(node, topics).await {
                 Ok(answer) if answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.0 => {
                     tracing::warn!(%node, "the cluster asks to start from the bootstrap addresses");
-                    tried.extend(self.metadata().brokers.keys());
+                    self.apply(Update::Rebootstrap);
                 }
                 Ok(answer) => {
                     let before = self.metadata().changed;
@@ -278,8 +291,8 @@ pub(crate) async fn keep_fresh(core: Arc<Core>) {
             }
             Step::Ask(topics) => {
                 if !core.refresh_once(&topics).await {
-                    let retry_at = core.retry_any_at();
-                    core.store.refresher().failed(retry_at);
+                    let (now, dial_at) = (Instant::now(), core.dial_any_at());
+                    core.with_rng(|rng| core.store.refresher().failed(now, dial_at, rng));
                 }
             }
         }

@@ -112,6 +112,39 @@ async fn a_cluster_with_all_brokers_replaced_is_found_by_its_bootstrap_address()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cluster_that_wants_a_new_start_gets_one() {
+    let net = Net::new(|address, seen| match seen.api() {
+        ApiKey::ApiVersions => seen.all_versions(),
+        _ if address == "old:1" => {
+            let error_code = ErrorCode::REBOOTSTRAP_REQUIRED.0;
+            seen.answer(&MetadataResponse { error_code, ..brokers(&["old:1"]) })
+        }
+        _ => seen.answer(&brokers(&["new:1"])),
+    });
+    // The bootstrap address stands for an old broker at first, then for a new one.
+    let core = core(config("old:1,boot:1"), &net);
+    for _ in 0..5 {
+        let metadata = core.refresh_anew().await;
+        assert_eq!(metadata.brokers[&NodeId(1)].address.to_string(), "new:1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn useless_answers_are_not_asked_for_in_a_spin() {
+    let net = Net::new(|_, seen| match seen.api() {
+        ApiKey::ApiVersions => seen.all_versions(),
+        _ => {
+            let error_code = ErrorCode::REBOOTSTRAP_REQUIRED.0;
+            seen.answer(&MetadataResponse { error_code, ..MetadataResponse::default() })
+        }
+    });
+    let core = core(config("a:1"), &net);
+    assert!(tokio::time::timeout(10 * SECOND, core.refresh_anew()).await.is_err());
+    let asked = net.requests(ApiKey::Metadata);
+    assert!((8..=20).contains(&asked), "{asked} requests in 10 s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_reachable_is_tried_again_and_again() {
     let net = net(&["a:1"], |_, _| Act::Silence);
     net.refuse("a:1", true);
