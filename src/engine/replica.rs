@@ -31,8 +31,8 @@ use super::{
     worker::report,
 };
 use crate::{
-    Config,
-    table::{RowTable, SharedTable, TableOps, Undecoded},
+    Config, MemoryStore,
+    table::{RowTable, SharedTable, TableOps, Undecoded, undecoded},
 };
 
 /// Rows fed before readers get their turn.
@@ -101,7 +101,7 @@ impl ReplicaThread {
                     // An error means that nobody is there any more.
                     _ = stopped.wait_for(|stop| *stop) => Ok(()),
                 };
-                if let Err(error) = fed.and_then(|()| store_all(&replicas)) {
+                if let Err(error) = fed.and(close_all(&replicas)) {
                     report(&failures, error);
                 }
             });
@@ -241,13 +241,16 @@ fn store(
     }
 }
 
-fn store_all(replicas: &[Replica]) -> Result<(), ProcessorError> {
+/// Stores what was read and closes the stores, whoever else still has the table: it is empty from then on.
+fn close_all(replicas: &[Replica]) -> Result<(), ProcessorError> {
     for Replica { topic, table } in replicas {
         for partition in 0..table.partitions() {
-            let name = TopicPartition::new(Arc::clone(topic), partition as i32);
-            store(table, &name, 0)?;
-            let flushed = table.partition(partition).store_mut().flush();
-            flushed.map_err(|source| ProcessorError::Store { table: name, source })?;
+            let empty = RowTable::new(Box::new(MemoryStore::new()), undecoded(), 0);
+            let rows = std::mem::replace(&mut *table.partition(partition), empty);
+            Box::new(rows).close().map_err(|source| {
+                let table = TopicPartition::new(Arc::clone(topic), partition as i32);
+                ProcessorError::Table { table, source }
+            })?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! One run of a processor, on a thread of its own, from the first look at the cluster to the last close.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use roka_client::{
     Client,
@@ -26,6 +26,9 @@ use crate::{Assignment, Config, graph::Kind, task::Topology};
 
 /// Failures that may wait; only the first counts.
 const FAILURES_MAX: usize = 16;
+
+/// Members hear of a rebalance by their heartbeats: this is how long it waits for the slowest of them.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// What a run and the handles on its processor share.
 #[derive(Debug)]
@@ -172,7 +175,8 @@ fn join(
     let topics = wanted.inputs.iter().chain(&wanted.loopback);
     let mut settings = GroupConfig::new(wanted.group.as_str(), topics.cloned())
         .session_timeout(config.session_timeout)
-        .rebalance_timeout(config.rebalance_timeout);
+        .rebalance_timeout(config.rebalance_timeout)
+        .heartbeat_interval(HEARTBEAT.min(config.session_timeout / 3));
     if let Some(instance_id) = &config.instance_id {
         settings = settings.instance_id(instance_id.as_str());
     }

@@ -2,7 +2,7 @@
 //!
 //! The cluster is the embedded one, or the real Kafka that `ROKA_TEST_BROKERS` names. Names of topics and groups carry a
 //! random part, so that tests can share a cluster.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
