@@ -33,6 +33,7 @@ async fn child() {
     };
     let config = Config {
         state_dir: PathBuf::from(folder),
+        replication: 3,
         workers: 2,
         commit_interval: Duration::from_millis(20),
         store_interval: Duration::from_millis(200),

@@ -161,9 +161,11 @@ impl Committer {
     }
 
     async fn run(&self, parts: &[Part]) -> Result<(), CommitError> {
+        tracing::trace!(partitions = parts.len(), "commit begins");
         if self.outputs.emits() {
             self.outputs.flush().await?;
         }
+        tracing::trace!("what was emitted is acknowledged");
         let rows: usize = parts.iter().map(|part| part.rows).sum();
         if rows > 0 {
             for part in parts {
@@ -172,7 +174,9 @@ impl Committer {
             self.outputs.flush().await?;
             self.totals.totals.rows.fetch_add(rows as u64, Relaxed);
         }
+        tracing::trace!(rows, "rows are acknowledged");
         self.commit_offsets(parts).await?;
+        tracing::trace!("offsets are committed");
         for part in parts {
             self.end(part).await;
         }

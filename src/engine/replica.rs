@@ -6,6 +6,7 @@
 //! - Brokers that are away are waited for: what was read stays readable.
 
 use std::{
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, MutexGuard},
     thread,
@@ -31,8 +32,8 @@ use super::{
     worker::report,
 };
 use crate::{
-    Config, MemoryStore,
-    table::{RowTable, SharedTable, TableOps, Undecoded, undecoded},
+    Config,
+    table::{RowTable, SharedTable, TableOps, Undecoded},
 };
 
 /// Rows fed before readers get their turn.
@@ -46,6 +47,8 @@ const STORE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Replica {
     pub(crate) topic: Arc<str>,
     pub(crate) table: Arc<SharedTable>,
+    /// Where its stores are.
+    pub(crate) path: PathBuf,
 }
 
 impl Replica {
@@ -65,7 +68,7 @@ impl Replica {
             opened.push(store);
         }
         let table = Arc::new(SharedTable::new(opened, config.hasher, config.cache_bytes_max));
-        Ok(Self { topic: topic.into(), table })
+        Ok(Self { topic: topic.into(), table, path: stores.folder(topic) })
     }
 }
 
@@ -137,7 +140,7 @@ async fn feed_all(
 ) -> Result<(), ProcessorError> {
     let ready = Rc::new(ready.clone());
     let mut feeds = JoinSet::new();
-    for Replica { topic, table } in replicas {
+    for Replica { topic, table, .. } in replicas {
         let names: Vec<TopicPartition> = (0..table.partitions() as i32)
             .map(|partition| TopicPartition::new(Arc::clone(topic), partition))
             .collect();
@@ -241,17 +244,13 @@ fn store(
     }
 }
 
-/// Stores what was read and closes the stores, whoever else still has the table: it is empty from then on.
+/// Stores what was read and closes the stores, whoever else still has the tables.
 fn close_all(replicas: &[Replica]) -> Result<(), ProcessorError> {
-    for Replica { topic, table } in replicas {
-        for partition in 0..table.partitions() {
-            let empty = RowTable::new(Box::new(MemoryStore::new()), undecoded(), 0);
-            let rows = std::mem::replace(&mut *table.partition(partition), empty);
-            Box::new(rows).close().map_err(|source| {
-                let table = TopicPartition::new(Arc::clone(topic), partition as i32);
-                ProcessorError::Table { table, source }
-            })?;
-        }
+    for Replica { topic, table, path } in replicas {
+        table.close(path).map_err(|source| {
+            let table = TopicPartition::new(Arc::clone(topic), 0);
+            ProcessorError::Table { table, source }
+        })?;
     }
     Ok(())
 }

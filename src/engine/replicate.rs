@@ -76,7 +76,7 @@ async fn run(
             };
             inside.board.set(State::Stopping);
             thread.join();
-            followed.and(close(inside, &config.state_dir.join(VIEW).join(topic), topic))
+            followed
         }
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -102,12 +102,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The folder of views below the state directory: no group can be called so.
 const VIEW: &str = "(views)";
-
-/// Closes the stores, whoever still holds the view.
-fn close(inside: &Inside, path: &Path, topic: &str) -> Result<(), ProcessorError> {
-    let closed = inside.table.get().map_or(Ok(()), |table| table.close(path));
-    closed.map_err(|source| ProcessorError::Table { table: TopicPartition::new(topic, 0), source })
-}
 
 /// Says when the view is ready, and from then on whether it is up to date.
 async fn follow(

@@ -33,8 +33,13 @@ impl Stores {
         Self { kind: config.store, folder: config.state_dir.join(group) }
     }
 
+    /// Where the stores of a table lie.
+    pub(crate) fn folder(&self, topic: &str) -> PathBuf {
+        self.folder.join(topic)
+    }
+
     fn path(&self, topic: &str, partition: i32) -> PathBuf {
-        self.folder.join(topic).join(partition.to_string())
+        self.folder(topic).join(partition.to_string())
     }
 
     /// Opens the store of a table partition, made if need be.
@@ -67,7 +72,7 @@ impl Stores {
 
     /// The partitions of `topic` that have a store here, and what they stood for when it was noted last. Opens none.
     pub(crate) fn positions(&self, topic: &str) -> Vec<(i32, i64)> {
-        let Ok(folder) = std::fs::read_dir(self.folder.join(topic)) else { return Vec::new() };
+        let Ok(folder) = std::fs::read_dir(self.folder(topic)) else { return Vec::new() };
         let hint = |entry: std::fs::DirEntry| {
             let path = entry.path();
             let partition = path.file_stem()?.to_str()?.parse().ok()?;

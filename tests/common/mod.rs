@@ -64,6 +64,7 @@ impl Env {
     pub fn config(&self, folder: &str) -> Config {
         Config {
             state_dir: self.folder.path().join(folder),
+            replication: 3,
             workers: 2,
             commit_interval: Duration::from_millis(100),
             store_interval: Duration::from_millis(500),
