@@ -319,3 +319,27 @@ fn who_waits_hears_that_the_coordinator_moved() {
     let again = it.join(rejoining("b"));
     assert_eq!(it.entered(again).generation, 2);
 }
+
+#[test]
+fn a_rebalance_waits_for_those_who_were_given_an_id() {
+    let mut it = group();
+    it.stable(&["a"]);
+    it.join(joining("b"));
+    it.join(Joining { knows_required_id: true, ..joining("c") });
+    let first = it.join(rejoining("a"));
+    assert_eq!(it.joined(first), None);
+    it.join(rejoining("c"));
+    assert_eq!(it.entered(first).members.len(), 3);
+    // One that never comes with its id holds the others up for its session at most.
+    it.join(Joining { knows_required_id: true, ..joining("d") });
+    let first = it.join(rejoining("a"));
+    it.join(rejoining("b"));
+    it.join(rejoining("c"));
+    it.join(Joining { protocols: vec![("range".to_owned(), "new".into())], ..rejoining("a") });
+    it.join(rejoining("b"));
+    let last = it.join(rejoining("c"));
+    assert_eq!(it.entered(first).generation, 2, "unchanged, it is told again");
+    assert_eq!(it.joined(last), None);
+    it.pass(SESSION);
+    assert_eq!(it.entered(last).generation, 3);
+}
