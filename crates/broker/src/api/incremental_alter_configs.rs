@@ -10,7 +10,7 @@ use roka_protocol::{
     },
 };
 
-use super::{Handler, RequestContext, alter_configs::alter_topic};
+use super::{Handler, RequestContext, alter_configs::alter_topic, describe_configs::BROKER};
 use crate::{
     config::{BrokerConfig, topic_setting},
     node::Node,
@@ -25,6 +25,9 @@ impl Handler for IncrementalAlterConfigsRequest {
     async fn handle(self, node: &Node, _: &RequestContext) -> IncrementalAlterConfigsResponse {
         let shared = &*node.shared;
         let responses = self.resources.iter().map(|asked| {
+            if resets_node(asked) {
+                return response(asked, ErrorCode::NONE, None);
+            }
             let altered = alter_topic(
                 shared,
                 asked.resource_type,
@@ -59,6 +62,12 @@ fn response(
         resource_type: asked.resource_type,
         resource_name: asked.resource_name.clone(),
     }
+}
+
+/// A node has no settings that were changed while it ran, so that resetting some changes nothing. Tools do it to
+/// throttles when they have moved partitions.
+fn resets_node(asked: &AlterConfigsResource) -> bool {
+    asked.resource_type == BROKER && asked.configs.iter().all(|it| it.config_operation == DELETE)
 }
 
 fn apply(
