@@ -17,6 +17,7 @@ mod part;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use roka_protocol::messages::init_producer_id::InitProducerIdRequest;
 use roka_protocol::{ApiKey, ErrorCode, Uuid};
@@ -41,6 +42,9 @@ use crate::metadata::Why;
 use crate::retry::Deadline;
 use crate::router::Target;
 use crate::{Error, NodeId, SendError, Subject};
+
+/// A batch that is open for that much longer than the linger time has to wait for something.
+const SLOW: Duration = Duration::from_millis(10);
 
 /// What the sender is told.
 #[derive(Debug)]
@@ -236,6 +240,9 @@ impl Sender {
             if part.busy {
                 due = part.due(now, linger, delivery).map_or(due, |at| at.min(due));
                 lost |= part.leader.is_none();
+                if part.opened.is_some_and(|opened| opened + linger + SLOW < now) {
+                    part.slot.slow.store(true, Ordering::Relaxed);
+                }
             }
             part.busy
         });

@@ -23,7 +23,7 @@ use super::shared::Shared;
 
 /// Memory is taken from the budget in steps of this many bytes.
 const STEP: usize = 4096;
-/// The clock is read once for this many records without a timestamp.
+/// The clock is read at least once for this many records without a timestamp.
 const RECORDS_PER_CLOCK: u32 = 64;
 
 /// See the module.
@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     /// Batches that are closed and not done with; below zero for a moment if one is done before it is counted.
     pub(crate) waiting: AtomicI32,
     pub(crate) leaderless: AtomicBool,
+    /// The open batch has to wait for long: the clock is read for each record.
+    pub(crate) slow: AtomicBool,
     /// Highest acknowledged offset, -1 if none.
     acked: AtomicI64,
     state: Mutex<State>,
@@ -61,26 +63,32 @@ struct State {
     clock: Clock,
 }
 
-/// The time of day, read once for several records.
+/// The time of day, read once for several records: for the more, the more came since the last time without its
+/// having moved on by a millisecond.
 #[derive(Debug, Default)]
 struct Clock {
     ms: i64,
     /// For so many records more.
     left: u32,
-    /// The batch lives long: it is read for each record.
-    exact: bool,
+    step: u32,
 }
 
 impl Clock {
     #[inline]
-    fn now(&mut self) -> i64 {
-        if self.left == 0 {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.ms = now.as_millis() as i64;
-            self.left = if self.exact { 1 } else { RECORDS_PER_CLOCK };
+    fn now(&mut self, exact: bool) -> i64 {
+        if self.left == 0 || exact {
+            self.read();
         }
         self.left -= 1;
         self.ms
+    }
+
+    #[cold]
+    fn read(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ms = now.as_millis() as i64;
+        self.step = if ms == self.ms { (self.step * 2).min(RECORDS_PER_CLOCK) } else { 1 };
+        (self.ms, self.left) = (ms, self.step);
     }
 }
 
@@ -97,20 +105,23 @@ enum Refusal {
     Full,
     Ended,
     TooLarge(usize),
-    Record(RecordError),
+    Record(Box<RecordError>),
 }
 
-/// What is to be done after the lock is released.
+/// What is to be done after the lock is released. Small, as it is handed on for each record.
 #[derive(Default)]
 struct After {
     /// Put it on the sender's list.
     list: bool,
     closed: bool,
-    compress: Option<(u64, Batch)>,
+    compress: Option<Job>,
 }
 
+/// A batch to compress, and which one it is.
+type Job = Box<(u64, Batch)>;
+
 impl After {
-    fn join(&mut self, other: Self) -> Option<(u64, Batch)> {
+    fn join(&mut self, other: Self) -> Option<Job> {
         self.list |= other.list;
         self.closed |= other.closed;
         other.compress
@@ -147,9 +158,15 @@ impl Slot {
             partition,
             waiting: AtomicI32::new(0),
             leaderless: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
             acked: AtomicI64::new(-1),
             state: Mutex::new(state),
         }
+    }
+
+    #[inline]
+    fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,7 +180,7 @@ impl Slot {
         shared: &Shared,
         record: &RecordRef<'_>,
     ) -> Result<bool, TrySendError> {
-        let pushed = self.lock().push(shared, record);
+        let pushed = self.lock().push(shared, record, self.is_slow());
         match pushed {
             Ok((_, after)) => Ok(self.after(shared, after)),
             Err(refusal) => Err(self.refused(shared, refusal)),
@@ -177,7 +194,7 @@ impl Slot {
         record: &RecordRef<'_>,
     ) -> Result<Receipt, TrySendError> {
         let mut state = self.lock();
-        match state.push(shared, record) {
+        match state.push(shared, record, self.is_slow()) {
             Ok((timestamp_ms, after)) => {
                 let index = state.builder.len() as u32 - 1;
                 let completion = state
@@ -207,7 +224,7 @@ impl Slot {
         let mut after = After::default();
         let mut state = self.lock();
         for record in records {
-            match state.push(shared, &record) {
+            match state.push(shared, &record, self.is_slow()) {
                 Ok((_, more)) => {
                     taken += 1;
                     // A batch to compress is rare, and the lock is not held for it.
@@ -245,13 +262,14 @@ impl Slot {
         shared: &Shared,
         list: bool,
         closed: bool,
-        compress: Option<(u64, Batch)>,
+        compress: Option<Job>,
     ) -> bool {
         if closed {
             self.waiting.fetch_add(1, Ordering::Relaxed);
         }
         let mut list = list;
-        if let Some((serial, mut batch)) = compress {
+        if let Some(job) = compress {
+            let (serial, mut batch) = *job;
             if let Some(builder) = batch.compress() {
                 shared.recycle(builder);
             }
@@ -278,7 +296,7 @@ impl Slot {
                 let max = shared.config.request_bytes_max;
                 ProduceError::TooLarge { topic, partition, size, max }
             }
-            Refusal::Record(source) => ProduceError::Record { topic, partition, source },
+            Refusal::Record(source) => ProduceError::Record { topic, partition, source: *source },
         })
     }
 
@@ -293,12 +311,13 @@ impl Slot {
     ) -> Found {
         let mut state = self.lock();
         state.listed = false;
+        if open {
+            self.slow.store(false, Ordering::Relaxed);
+        }
         if open && state.opened.is_some() {
             state.close(shared, false);
             self.waiting.fetch_add(1, Ordering::Relaxed);
         }
-        // Its records come too slowly to count on the clock of the first.
-        state.clock.exact = true;
         let mut new = 0;
         for place in &mut state.closed {
             new += usize::from(place.generation.is_none());
@@ -332,7 +351,12 @@ impl Slot {
 impl State {
     /// Appends the record: its timestamp, and what is to be done without the lock.
     #[inline]
-    fn push(&mut self, shared: &Shared, record: &RecordRef<'_>) -> Result<(i64, After), Refusal> {
+    fn push(
+        &mut self,
+        shared: &Shared,
+        record: &RecordRef<'_>,
+        slow: bool,
+    ) -> Result<(i64, After), Refusal> {
         if self.ended {
             return Err(Refusal::Ended);
         }
@@ -346,11 +370,11 @@ impl State {
         } else if self.credit < need {
             self.draw(shared, need)?;
         }
-        let timestamp_ms = record.timestamp_ms.unwrap_or_else(|| self.clock.now());
+        let timestamp_ms = record.timestamp_ms.unwrap_or_else(|| self.clock.now(slow));
         let before = self.builder.size();
         if let Err(error) = self.builder.push(timestamp_ms, record.key, record.value, headers()) {
             self.undo(after);
-            return Err(Refusal::Record(error));
+            return Err(Refusal::Record(Box::new(error)));
         }
         let used = self.builder.size() - before;
         self.credit -= used;
@@ -397,10 +421,10 @@ impl State {
     /// The record that was to open a batch cannot be encoded.
     #[cold]
     fn undo(&mut self, after: After) {
-        if let Some((serial, batch)) = after.compress
-            && let Some(place) = self.closed.iter_mut().find(|place| place.serial == serial)
+        if let Some(job) = after.compress
+            && let Some(place) = self.closed.iter_mut().find(|place| place.serial == job.0)
         {
-            place.batch = Some(batch);
+            place.batch = Some(job.1);
         }
         if self.builder.is_empty() {
             self.opened = None;
@@ -426,7 +450,7 @@ impl State {
     }
 
     /// Closes the open batch. With `compress`, its place is kept and the batch is given to the caller.
-    fn close(&mut self, shared: &Shared, compress: bool) -> Option<(u64, Batch)> {
+    fn close(&mut self, shared: &Shared, compress: bool) -> Option<Job> {
         let opened = self.opened.take()?;
         let builder = std::mem::replace(&mut self.builder, shared.empty_builder());
         let promise =
@@ -437,7 +461,7 @@ impl State {
         self.next_serial += 1;
         let serial = self.next_serial;
         let (batch, job) =
-            if compress { (None, Some((serial, batch))) } else { (Some(batch), None) };
+            if compress { (None, Some(Box::new((serial, batch)))) } else { (Some(batch), None) };
         self.closed.push_back(Closed { serial, generation: None, batch });
         job
     }

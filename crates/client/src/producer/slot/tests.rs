@@ -125,7 +125,7 @@ fn a_batch_being_compressed_holds_its_place() {
     let mut jobs = Vec::new();
     for i in 0..40 {
         let value = format!("{i:0100}");
-        let Ok((_, after)) = state.push(&shared, &RecordRef::value(value.as_bytes())) else {
+        let Ok((_, after)) = state.push(&shared, &RecordRef::value(value.as_bytes()), false) else {
             panic!("refused")
         };
         jobs.extend(after.compress);
