@@ -3,7 +3,10 @@
 //! A run ends with one JSON object on the last line of standard output; on failure with another exit code and the reason
 //! on standard error. Every workload is a file.
 
+mod consume;
+mod graphs;
 mod options;
+mod processors;
 mod produce;
 mod report;
 mod values;
@@ -41,6 +44,11 @@ fn run(options: &Options) -> Outcome {
         let work = async {
             match options.workload.as_str() {
                 "produce" => produce::run(options).await,
+                "consume" => consume::run(options).await,
+                "count" => processors::count(options).await,
+                "enrich" => processors::enrich(options).await,
+                "recover" => processors::recover(options).await,
+                "latency" | "roll" => processors::flow(options).await,
                 other => Err(format!("unknown workload {other:?}").into()),
             }
         };
