@@ -1,9 +1,6 @@
 //! The graphs of the workloads.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use roka::{BigEndian, Group, GroupGraph, Raw, Stateless, Stream, Table};
@@ -25,25 +22,18 @@ fn group(options: &Options) -> Group<Key, u64> {
 }
 
 /// count: how many events each key has.
-pub(crate) fn count(options: &Options, processed: &'static AtomicU64) -> GroupGraph<Key, u64> {
+pub(crate) fn count(options: &Options) -> GroupGraph<Key, u64> {
     let mut graph = group(options).graph();
-    graph.input(stream::<()>(&options.input), |ctx, ()| {
-        processed.fetch_add(1, Ordering::Relaxed);
-        ctx.update(|count| *count += 1)
-    });
+    graph.input(stream::<()>(&options.input), |ctx, ()| ctx.update(|count| *count += 1));
     graph
 }
 
 /// enrich: each event with the row of its key.
-pub(crate) fn enrich(
-    options: &Options,
-    processed: &'static AtomicU64,
-) -> GroupGraph<Key, Stateless> {
+pub(crate) fn enrich(options: &Options) -> GroupGraph<Key, Stateless> {
     let mut graph = Group::<Key>::stateless("").renamed(&options.group).graph();
     let rows = graph.join(Table::<Key, Vec<u8>>::named(&options.table, Arc::new(Raw)));
     let output = graph.output(stream::<Vec<u8>>(&options.output));
     graph.input(stream::<Vec<u8>>(&options.input), move |ctx, mut event| {
-        processed.fetch_add(1, Ordering::Relaxed);
         let Some(row) = ctx.join(rows)? else { return ctx.fail("no row under this key") };
         event.push(b'|');
         event.extend_from_slice(&row);

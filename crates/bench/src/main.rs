@@ -40,7 +40,8 @@ fn run(options: &Options) -> Outcome {
     }
     // The main thread is the user's thread: it hands records over and takes them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
         let work = async {
             match options.workload.as_str() {
                 "produce" => produce::run(options).await,

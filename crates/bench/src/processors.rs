@@ -1,9 +1,6 @@
 //! count, enrich, recover, latency and roll: a processor does the work, this file watches it.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use roka::{
@@ -23,9 +20,6 @@ use crate::{
 const TICK: Duration = Duration::from_millis(2);
 /// Keys that recover looks up.
 const SAMPLES: u64 = 1000;
-
-/// Inputs processed, by all worker threads.
-static PROCESSED: AtomicU64 = AtomicU64::new(0);
 
 fn config(options: &Options) -> Result<Config, String> {
     let mut config = Config {
@@ -52,20 +46,21 @@ fn config(options: &Options) -> Result<Config, String> {
 }
 
 /// count and enrich: until all inputs are processed, then until all is committed and closed.
-async fn until_done<V: 'static + Send>(
-    options: &Options,
-    graph: GroupGraph<Key, V>,
-) -> Outcome {
+async fn until_done<V: 'static + Send>(options: &Options, graph: GroupGraph<Key, V>) -> Outcome {
     let processor = Processor::new(graph, config(options)?)?;
     let handle = processor.handle();
     let running: JoinHandle<Result<(), ProcessorError>> =
         tokio::task::spawn_local(processor.run_until(std::future::pending()));
     let mut first = None;
     let mut ticks = tokio::time::interval(TICK);
-    while PROCESSED.load(Ordering::Relaxed) < options.records {
+    loop {
         ticks.tick().await;
-        if first.is_none() && PROCESSED.load(Ordering::Relaxed) > 0 {
-            first = Some(Instant::now());
+        let records = handle.stats().totals.records;
+        if records > 0 {
+            first.get_or_insert_with(Instant::now);
+        }
+        if records >= options.records {
+            break;
         }
         if running.is_finished() {
             running.await??;
@@ -82,11 +77,11 @@ async fn until_done<V: 'static + Send>(
 }
 
 pub(crate) async fn count(options: &Options) -> Outcome {
-    until_done(options, graphs::count(options, &PROCESSED)).await
+    until_done(options, graphs::count(options)).await
 }
 
 pub(crate) async fn enrich(options: &Options) -> Outcome {
-    until_done(options, graphs::enrich(options, &PROCESSED)).await
+    until_done(options, graphs::enrich(options)).await
 }
 
 /// latency and roll: until SIGTERM.
