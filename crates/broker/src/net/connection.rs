@@ -2,6 +2,7 @@
 //!
 //! - Like Kafka, requests of one connection are carried out one after the other; what a client pipelines waits in
 //!   the socket and in one read buffer of at most one request and a read.
+//! - A request that waits ends when its client leaves.
 //! - Responses are collected while further requests lie in the buffer and while handlers end at once; they are
 //!   written before anything is waited for.
 //! - A malformed request, or a version that this node does not speak, ends the connection, as in Kafka.
@@ -27,6 +28,8 @@ use crate::{
 /// Responses beyond this are written before more requests are carried out.
 const OUTBOX_MAX: usize = 1 << 20;
 const READ_BUFFER: usize = 64 << 10;
+/// What is read while a request waits; more stays in the socket.
+const READ_AHEAD: usize = READ_BUFFER;
 
 /// Serves `stream` until the client leaves, the node stops or the connection is severed.
 pub(super) async fn serve(node: Node, mut stream: TcpStream, peer: SocketAddr) {
@@ -94,7 +97,9 @@ impl Connection<'_> {
                     request.advance(4);
                     return Ok(Some(request));
                 }
-                self.input.reserve(whole - self.input.len());
+                // A length is a promise: memory follows what has come, doubling.
+                let room = self.input.len().max(READ_BUFFER).min(whole - self.input.len());
+                self.input.reserve(room);
             } else {
                 self.input.reserve(READ_BUFFER);
             }
@@ -156,7 +161,19 @@ impl Connection<'_> {
             Poll::Ready(answer) => answer,
             Poll::Pending => {
                 self.flush().await?;
-                handler.await
+                loop {
+                    self.input.reserve(READ_AHEAD / 16);
+                    // Reading into a buffer can be given up without loss.
+                    tokio::select! {
+                        biased;
+                        answer = &mut handler => break answer,
+                        read = self.stream.read_buf(&mut self.input), if self.input.len() < READ_AHEAD => {
+                            if read? == 0 {
+                                return Ok(Answer::Close);
+                            }
+                        }
+                    }
+                }
             }
         };
         answer.map_err(invalid)
