@@ -64,10 +64,10 @@ pub struct Config {
 }
 
 macro_rules! setters {
-    ($($field:ident: $ty:ty,)*) => {$(
+    ($($field:ident: $arg:ty,)*) => {$(
         #[doc = concat!("Sets [`Config::", stringify!($field), "`](#structfield.", stringify!($field), ").")]
         #[must_use]
-        pub fn $field(mut self, $field: impl Into<$ty>) -> Self {
+        pub fn $field(mut self, $field: $arg) -> Self {
             self.$field = $field.into();
             self
         }
@@ -104,7 +104,7 @@ impl Config {
     }
 
     setters! {
-        client_id: String,
+        client_id: impl Into<String>,
         request_timeout: Duration,
         api_timeout: Duration,
         connect_timeout: Duration,
@@ -118,8 +118,8 @@ impl Config {
         frame_bytes_max: usize,
         read_buffer_bytes: usize,
         requests_in_flight_max: usize,
-        rack: Option<String>,
-        random_seed: Option<u64>,
+        rack: impl Into<Option<String>>,
+        random_seed: impl Into<Option<u64>>,
     }
 
     /// Checks every field; the error names the field, its value and what would be right.
@@ -207,9 +207,9 @@ mod tests {
             ("retry_backoff_max", ok().retry_backoff(Duration::from_secs(2))),
             ("metadata_max_age", ok().metadata_max_age(Duration::from_millis(1))),
             ("connections_max_idle", ok().connections_max_idle(zero)),
-            ("frame_bytes_max", ok().frame_bytes_max(3usize)),
-            ("read_buffer_bytes", ok().read_buffer_bytes(3usize)),
-            ("requests_in_flight_max", ok().requests_in_flight_max(0usize)),
+            ("frame_bytes_max", ok().frame_bytes_max(3)),
+            ("read_buffer_bytes", ok().read_buffer_bytes(3)),
+            ("requests_in_flight_max", ok().requests_in_flight_max(0)),
         ];
         for (field, config) in wrong {
             let text = config.validate().unwrap_err().to_string();

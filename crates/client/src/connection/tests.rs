@@ -208,7 +208,7 @@ async fn what_did_not_leave_is_told() {
 
 #[tokio::test]
 async fn requests_in_flight_are_bounded() {
-    let config = config("a:1").requests_in_flight_max(2usize);
+    let config = config("a:1").requests_in_flight_max(2);
     let (connection, _broker, _task) = connect(&config, 1 << 20);
     let _replies = [start(&connection, 1), start(&connection, 2)];
     let error = connection.start(&beat(3), None, SECOND).unwrap_err();

@@ -34,7 +34,7 @@ impl Acks {
 /// ```
 /// use std::time::Duration;
 /// use roka_client::producer::ProducerConfig;
-/// let config = ProducerConfig::default().linger(Duration::from_millis(20)).batch_bytes_max(512 << 10);
+/// let config = ProducerConfig::default().linger(Duration::from_millis(20)).batch_bytes_max(512usize << 10);
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Debug, Clone)]

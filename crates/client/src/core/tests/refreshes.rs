@@ -133,7 +133,8 @@ async fn a_cluster_that_wants_a_new_start_gets_one() {
 async fn useless_answers_are_not_asked_for_in_a_spin() {
     let net = Net::new(|_, seen| match seen.api() {
         ApiKey::ApiVersions => seen.all_versions(),
-        _ => {
+        api => {
+            assert_eq!(api, ApiKey::Metadata);
             let error_code = ErrorCode::REBOOTSTRAP_REQUIRED.0;
             seen.answer(&MetadataResponse { error_code, ..MetadataResponse::default() })
         }
