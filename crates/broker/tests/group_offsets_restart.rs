@@ -39,3 +39,15 @@ fn offsets_and_their_groups_are_there_after_a_restart() {
     let cluster = start();
     assert_eq!(committed(&cluster, "t", 0).0, -1);
 }
+
+#[test]
+fn offsets_of_topics_that_are_not_there_any_more_are_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = r#"{"group":"g","topic":"gone","partition":0,
+        "committed":{"offset":5,"leader_epoch":-1,"metadata":"","time_ms":0}}"#;
+    let file = dir.path().join("group-offsets.jsonl");
+    std::fs::write(&file, format!("{}\n", line.replace('\n', ""))).unwrap();
+    let cluster = Cluster::builder().data_dir(dir.path()).start_blocking().unwrap();
+    cluster.create_topic("gone", 1, 1).unwrap();
+    assert_eq!(committed(&cluster, "gone", 0).0, -1);
+}

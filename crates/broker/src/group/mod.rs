@@ -86,6 +86,12 @@ impl Groups {
         };
         if let Some(dir) = &shared.data_dir {
             inner.offsets = Offsets::open(dir)?;
+            // The former process may have died between deleting a topic and its offsets.
+            for topic in inner.offsets.topics() {
+                if shared.topics.by_name(&topic).is_none() {
+                    inner.offsets.delete_topic(&topic)?;
+                }
+            }
             let ids: Vec<String> = inner.offsets.groups().map(str::to_owned).collect();
             for id in ids {
                 inner.group(&id);

@@ -5,7 +5,7 @@
 //! what it holds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -48,6 +48,20 @@ struct Log {
     path: PathBuf,
     file: File,
     lines: usize,
+    bytes: u64,
+}
+
+impl Log {
+    /// All of the text or none: a torn line may only be the last one.
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(text);
+        if written.is_err() {
+            self.file.set_len(self.bytes)?;
+        } else {
+            self.bytes += text.len() as u64;
+        }
+        written
+    }
 }
 
 impl Offsets {
@@ -110,7 +124,8 @@ impl Offsets {
         file.sync_all()?;
         fs::rename(&new, path)?;
         let file = OpenOptions::new().append(true).open(path)?;
-        self.log = Some(Log { path: path.to_owned(), file, lines });
+        let bytes = text.len() as u64;
+        self.log = Some(Log { path: path.to_owned(), file, lines, bytes });
         Ok(())
     }
 
@@ -121,7 +136,7 @@ impl Offsets {
                 serde_json::to_writer(&mut text, line)?;
                 text.push(b'\n');
             }
-            log.file.write_all(&text)?;
+            log.append(&text)?;
             log.lines += lines.len();
         }
         for line in lines {
@@ -180,6 +195,11 @@ impl Offsets {
         Ok(())
     }
 
+    /// Topics in which any group has a position.
+    pub(crate) fn topics(&self) -> BTreeSet<String> {
+        self.groups.values().flat_map(BTreeMap::keys).map(|(topic, _)| topic.clone()).collect()
+    }
+
     /// Forgets all groups' positions in a topic that was deleted.
     pub(crate) fn delete_topic(&mut self, topic: &str) -> io::Result<()> {
         let groups: Vec<String> = self.groups().map(str::to_owned).collect();
@@ -228,6 +248,21 @@ mod tests {
         file.write_all(b"{\"group\":\"g\",\"top").unwrap();
         let offsets = Offsets::open(dir.path()).unwrap();
         assert_eq!(offsets.all("g").collect::<Vec<_>>(), [("t", 0, &at(9))]);
+    }
+
+    #[test]
+    fn a_log_of_many_commits_stays_small() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut offsets = Offsets::open(dir.path()).unwrap();
+        for offset in 0..25_000 {
+            offsets.commit("g", vec![("t".to_owned(), 0, at(offset))]).unwrap();
+        }
+        let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(text.lines().count() <= SURPLUS_MAX + 1, "{} lines", text.lines().count());
+        let offsets = Offsets::open(dir.path()).unwrap();
+        assert_eq!(offsets.get("g", "t", 0), Some(&at(24_999)));
+        let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(text.lines().count(), 1, "anew at the start");
     }
 
     #[test]
