@@ -51,20 +51,36 @@ pub(super) enum Command {
 }
 
 /// What users want, until the driver takes it. Bounded by the number of callers that wait.
-#[derive(Default)]
 pub(super) struct Mailbox {
-    commands: Mutex<Vec<Command>>,
+    /// None when nobody takes it any more.
+    commands: Mutex<Option<Vec<Command>>>,
     wake: Notify,
 }
 
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self { commands: Mutex::new(Some(Vec::new())), wake: Notify::new() }
+    }
+}
+
 impl Mailbox {
+    /// Who waits for an answer learns from the dropped command that the member is gone.
     pub(super) fn put(&self, command: Command) {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
-        self.wake.notify_one();
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(commands) = &mut *commands {
+            commands.push(command);
+            self.wake.notify_one();
+        }
     }
 
     fn take(&self) -> Vec<Command> {
-        std::mem::take(&mut self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn close(&self) -> Vec<Command> {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.take().unwrap_or_default()
     }
 }
 
@@ -353,7 +369,7 @@ impl Drop for Driver {
         let tracked: Vec<_> = std::mem::take(&mut self.tracked).into_iter().collect();
         self.core.untrack_topics(&tracked);
         let left = GroupError::Left { group: self.config.group_id.clone() };
-        for command in self.shared.mailbox.take() {
+        for command in self.shared.mailbox.close() {
             if let Command::Commit(job) = command {
                 self.commits.push(job);
             }

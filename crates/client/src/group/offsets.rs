@@ -55,23 +55,26 @@ pub(super) async fn committed(
         let build = |version| request(group, &left, version);
         let response: OffsetFetchResponse =
             core.route_in(BY_NAME, Target::group(group), Lane::Group, deadline, build).await?;
-        let answers = answers(group, response)?;
         let mut last = None;
-        left.retain(|partition| match answers.get(partition) {
-            Some(Ok(committed)) => {
-                found.insert(partition.clone(), committed.clone());
-                false
-            }
-            Some(Err(refusal)) => {
-                last = Some(refused(group, partition, *refusal));
-                true
-            }
-            None => {
-                let subject = subject(group, partition);
-                last = Some(Error::Missing { api: ApiKey::OffsetFetch, subject });
-                true
-            }
-        });
+        match answers(group, response) {
+            // Refused as a whole.
+            Err(error) => last = Some(error),
+            Ok(answers) => left.retain(|partition| match answers.get(partition) {
+                Some(Ok(committed)) => {
+                    found.insert(partition.clone(), committed.clone());
+                    false
+                }
+                Some(Err(refusal)) => {
+                    last = Some(refused(group, partition, *refusal));
+                    true
+                }
+                None => {
+                    let subject = subject(group, partition);
+                    last = Some(Error::Missing { api: ApiKey::OffsetFetch, subject });
+                    true
+                }
+            }),
+        }
         let Some(last) = last else { break };
         if !last.code().is_some_and(|code| action::of(code).is_retry()) {
             return Err(last);
