@@ -3,7 +3,8 @@
 //!     cargo run --release -p roka-client --example produce -- --records 2000000 --compression lz4
 //!
 //! Without `--brokers host:port,...` it starts a cluster of its own, in this process. `--topic NAME` (default
-//! `produce-example`) is created with 6 partitions if it is not there.
+//! `produce-example`) is created with 6 partitions if it is not there. `--batch-bytes` and `--linger-ms` change how
+//! records are batched.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -18,7 +19,7 @@ struct Options {
     brokers: Option<String>,
     topic: String,
     records: u64,
-    compression: Compression,
+    config: ProducerConfig,
 }
 
 fn options() -> Result<Options, Box<dyn Error>> {
@@ -26,7 +27,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         brokers: None,
         topic: "produce-example".into(),
         records: 1_000_000,
-        compression: Compression::None,
+        config: ProducerConfig::default(),
     };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
@@ -36,9 +37,11 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--topic" => options.topic = value,
             "--records" => options.records = value.parse()?,
             "--compression" => {
-                options.compression = Compression::from_name(&value)
+                options.config.compression = Compression::from_name(&value)
                     .ok_or("--compression: none, gzip, snappy, lz4 or zstd")?;
             }
+            "--batch-bytes" => options.config.batch_bytes_max = value.parse()?,
+            "--linger-ms" => options.config.linger = Duration::from_millis(value.parse()?),
             _ => return Err(format!("{name}: not an option").into()),
         }
     }
@@ -76,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let nodes = client.refresh_metadata().await?.brokers.len().min(3);
     create(&client, &options.topic, nodes as i16).await?;
 
-    let producer = client.producer(ProducerConfig::default().compression(options.compression))?;
+    let producer = client.producer(options.config)?;
     let topic = producer.topic(&options.topic).await?;
     println!("{} records of 100 bytes to {} ...", options.records, topic.name());
     let (started, cpu) = (Instant::now(), cpu_seconds());
