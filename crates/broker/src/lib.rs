@@ -4,7 +4,29 @@
 //! any client works against them. All nodes are one process and share their state, so replication costs nothing
 //! and proves nothing: a node that stops hands its partitions to the others, and no acknowledged record is lost by it.
 //!
-//! It can misbehave on command: see [`Cluster`] and [`Fault`].
+//! It can misbehave on command: nodes stop, die, hang and come back, leaders move, answers fail, come late, twice or
+//! not at all, connections are cut, nodes pretend to be of older releases. See [`Cluster`] and [`Fault`]. Requests are
+//! counted, so that tests can say how many something may cost.
+//!
+//! ```
+//! use roka_broker::{Cluster, Fault};
+//! use roka_protocol::{ApiKey, ErrorCode};
+//!
+//! let cluster = Cluster::builder().nodes(3).start_blocking()?;
+//! cluster.create_topic_with("table", 8, 3, &[("cleanup.policy", "compact")])?;
+//! println!("kafka-topics.sh --bootstrap-server {} --describe", cluster.bootstrap());
+//!
+//! cluster.inject(Fault::fail(ErrorCode::NOT_ENOUGH_REPLICAS).on(ApiKey::Produce).times(2));
+//! cluster.kill(1)?;
+//! assert_ne!(cluster.leader("table", 0)?, Some(1));
+//! cluster.start(1)?;
+//! assert_eq!(cluster.requests(ApiKey::Produce), 0);
+//! # Ok::<(), roka_broker::Error>(())
+//! ```
+//!
+//! With [`Builder::data_dir`] topics, records, producers' sequences and committed offsets are kept in a folder. What was
+//! acknowledged survives the end of the process at any moment, SIGKILL included; only an orderly end gives it to the
+//! disk, so a machine that loses power may lose the last of it. A torn tail is cut off at the next start.
 
 mod api;
 mod builder;

@@ -117,7 +117,7 @@ fn settings_count_for_what_is_produced_next() {
     let cluster = Cluster::builder().start_blocking().unwrap();
     cluster.create_topic("t", 1, 1).unwrap();
     let mut client = RawClient::of(&cluster);
-    let mut set = |client: &mut RawClient, name: &str, value: &str| {
+    let set = |client: &mut RawClient, name: &str, value: &str| {
         assert_eq!(change(client, 0, name, Some(value)), ErrorCode::NONE);
     };
     let error = |client: &mut RawClient, batch| ErrorCode(client.produce("t", 0, batch).error_code);
