@@ -1,29 +1,29 @@
-//! The simplest whole program: counts words in a table, and reads the table.
-
-use roka::{Config, Emitter, Group, Processor, Result, Stream, View};
-use roka_broker::Cluster;
+//! The simplest whole program: counts words in a table.
+use roka::{Config, Emitter, Group, Processor, Result, StoreKind, Stream};
 
 const WORDS: Stream<String, String> = Stream::text("words");
 const COUNTS: Group<String, u64> = Group::json("word-counts");
 
 #[tokio::main]
 async fn main() -> Result {
-    let kafka = Cluster::builder().start_blocking()?; // or name your brokers in the next line
+    let kafka = roka_broker::Cluster::builder().start_blocking()?; // an embedded Kafka
     kafka.create_topic("words", 4, 1)?;
-    let state_dir = std::env::temp_dir().join(format!("roka-simplest-{}", std::process::id()));
-    let config = Config { state_dir, ..Config::new([kafka.bootstrap()]) };
+    let config = Config { store: StoreKind::Memory, ..Config::new([kafka.bootstrap()]) };
+
+    let mut graph = COUNTS.graph();
+    graph.input(WORDS, |ctx, _word| ctx.update(|count| *count += 1));
+    let processor = Processor::new(graph, config.clone())?;
+    let (handle, running) = (processor.handle(), tokio::spawn(processor.run()));
 
     let words = Emitter::new(WORDS, &config).await?;
     for word in "to be or not to be".split(' ') {
-        words.emit(word, &String::new()).await?;
+        words.emit(word, &word.to_owned()).await?;
     }
     words.finish().await?;
-
-    let mut graph = COUNTS.graph();
-    graph.input(WORDS, |ctx, _| ctx.update(|count| *count += 1));
-    let processor = Processor::new(graph, config.clone())?;
-    let handle = processor.handle();
-    let running = tokio::spawn(processor.run());
-    println!("ready: {}", handle.wait_ready().await);
-    Ok(())
+    while handle.stats().totals.records < 6 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    println!("to: {:?}, or: {:?}", handle.get("to").await?, handle.get("or").await?);
+    handle.stop(); // commits, then leaves the group
+    Ok(running.await??)
 }
