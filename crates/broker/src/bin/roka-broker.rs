@@ -55,26 +55,34 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     for (name, value) in arguments.config {
         builder = builder.config(name, value);
     }
+    // Before the addresses are printed: who reads them may send a signal at once.
+    let terminated = terminated()?;
     let cluster = builder.start().await?;
     println!("{}", cluster.bootstrap());
-    terminated().await?;
+    terminated.await;
     cluster.shutdown();
     Ok(())
 }
 
+/// Listens for SIGTERM and SIGINT from now on; the future ends with the first.
 #[cfg(unix)]
-async fn terminated() -> std::io::Result<()> {
+fn terminated() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 #[cfg(not(unix))]
-async fn terminated() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+fn terminated() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{Partition, Shared, Topic, lock, now_ms};
 use crate::{
     config::TopicConfig,
@@ -96,8 +98,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let every = |name: &str, fallback: i64| {
         Duration::from_millis(shared.config.number(name, fallback).max(1) as u64)
     };
-    let mut retention = tokio::time::interval(every("log.retention.check.interval.ms", 300_000));
-    let mut compaction = tokio::time::interval(every("log.cleaner.backoff.ms", 15_000));
+    let ticks = |period: Duration| tokio::time::interval_at(Instant::now() + period, period);
+    let mut retention = ticks(every("log.retention.check.interval.ms", 300_000));
+    let mut compaction = ticks(every("log.cleaner.backoff.ms", 15_000));
     loop {
         // Both ticks can be dropped without loss.
         let retain = tokio::select! {
