@@ -100,7 +100,10 @@ async fn on_a_cluster_in_the_midst_of_an_upgrade() {
 #[tokio::test]
 async fn on_the_cluster_of_the_environment() {
     let Ok(bootstrap) = std::env::var("ROKA_TEST_BROKERS") else { return };
+    // Before 0.10.1 a client cannot create topics: name one with three empty partitions.
+    if let Ok(topic) = std::env::var("ROKA_TEST_TOPIC") {
+        return whole_path(&bootstrap, &topic, false).await;
+    }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let topic = format!("whole-path-{}", now.as_nanos());
-    whole_path(&bootstrap, &topic, std::env::var("ROKA_TEST_TOPIC").is_err()).await;
+    whole_path(&bootstrap, &format!("whole-path-{}", now.as_nanos()), true).await;
 }
