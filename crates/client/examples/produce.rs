@@ -11,8 +11,8 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use roka_broker::Cluster;
+use roka_client::admin::NewTopic;
 use roka_client::producer::{Compression, ProducerConfig, RecordRef, TrySendError};
-use roka_client::protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use roka_client::{Client, Config, ErrorCode};
 
 struct Options {
@@ -49,21 +49,13 @@ fn options() -> Result<Options, Box<dyn Error>> {
 }
 
 async fn create(client: &Client, name: &str, replicas: i16) -> Result<(), Box<dyn Error>> {
-    let topic = CreatableTopic {
-        name: name.into(),
-        num_partitions: 6,
-        replication_factor: replicas,
-        ..CreatableTopic::default()
-    };
-    let request = CreateTopicsRequest {
-        topics: vec![topic],
-        timeout_ms: 10_000,
-        ..CreateTopicsRequest::default()
-    };
-    let answer = client.call(request).await?;
-    match answer.topics.first().map(|topic| ErrorCode(topic.error_code)) {
-        Some(ErrorCode::NONE | ErrorCode::TOPIC_ALREADY_EXISTS) => Ok(()),
-        other => Err(format!("topic {name} cannot be created: {other:?}").into()),
+    let topic = NewTopic::new(name, 6, replicas);
+    match client.admin().create_topic(topic).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => Ok(()),
+        // Before 0.10.1 a topic is created by asking for it, if the broker is configured so.
+        Err(roka_client::Error::BrokerTooOld { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -109,6 +101,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         cpu * 1e6 / options.records as f64,
         if cluster.is_some() { ", the cluster's own included" } else { "" },
     );
+    for partition in 0..topic.partitions() {
+        if let Some(offset) = topic.acked_offset(partition) {
+            println!("partition {partition}: acknowledged up to offset {offset}");
+        }
+    }
     producer.close().await?;
     Ok(())
 }

@@ -192,34 +192,38 @@ async fn find_topic(core: &crate::core::Core, name: &str) -> Result<(), Error> {
     let deadline = Deadline::after(core.config().api_timeout);
     let appearance = Deadline::after(APPEARANCE.min(core.config().api_timeout));
     let mut metadata = core.metadata();
+    let mut patience = deadline;
     let mut problem = None;
     loop {
         if let Some(topic) = metadata.topic(name) {
             match topic.error {
                 ErrorCode::NONE if !topic.partitions.is_empty() => return Ok(()),
                 // Being created.
-                ErrorCode::NONE | ErrorCode::LEADER_NOT_AVAILABLE => {}
+                ErrorCode::NONE | ErrorCode::LEADER_NOT_AVAILABLE => patience = deadline,
                 other => {
                     let error =
                         Error::refused(ApiKey::Metadata, Subject::Topic(name.into()), other);
-                    let passing = other == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-                    let patience = if passing { appearance } else { deadline };
-                    let now = tokio::time::Instant::now();
-                    if !crate::action::of(other).is_retry() || patience.passed(now) {
+                    if !crate::action::of(other).is_retry() {
                         return Err(error);
                     }
-                    problem = Some(Box::new(error));
+                    let absent = other == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                    patience = if absent { appearance } else { deadline };
+                    problem = Some(error);
                 }
             }
         }
         let next = core.refresh(metadata.generation, Why::Asked);
-        let Ok(newer) = tokio::time::timeout_at(deadline.at(), next).await else {
-            return Err(Error::Timeout {
-                operation: format!("looking up topic {name}"),
-                after: core.config().api_timeout,
-                last: problem,
-            });
+        let newer = tokio::time::timeout_at(patience.at(), next).await;
+        metadata = match (newer, problem.take_if(|_| patience == appearance)) {
+            (Ok(newer), _) => newer,
+            (Err(_), Some(absent)) => return Err(absent),
+            (Err(_), None) => {
+                return Err(Error::Timeout {
+                    operation: format!("looking up topic {name}"),
+                    after: core.config().api_timeout,
+                    last: problem.map(Box::new),
+                });
+            }
         };
-        metadata = newer;
     }
 }
