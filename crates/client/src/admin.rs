@@ -14,6 +14,7 @@ mod fanout;
 mod group_offsets;
 mod groups;
 mod offsets;
+mod partitions;
 mod topics;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
 pub use group_offsets::{CommittedOffset, GroupOffset};
 pub use groups::{GroupDescription, GroupListing, MemberDescription};
 pub use offsets::{ListedOffset, OffsetSpec};
+pub use partitions::Reassignment;
 pub use topics::{CreatedTopic, NewTopic};
 
 use crate::core::Core;

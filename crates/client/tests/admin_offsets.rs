@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use roka_broker::Cluster;
-use roka_client::admin::OffsetSpec::{Earliest, Latest};
+use roka_client::admin::OffsetSpec::{Earliest, Latest, MaxTimestamp, Timestamp};
+use roka_client::producer::{ProducerConfig, RecordRef};
 use roka_client::{Admin, ApiKey, Client, Config, Error, TopicPartition};
 
 async fn start() -> (Cluster, Client, Admin) {
@@ -72,4 +73,32 @@ async fn a_killed_node_is_waited_out() {
         result.unwrap();
     }
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn records_are_found_by_time_and_deleted_by_offset() {
+    let (_cluster, client, admin) = start().await;
+    let producer = client.producer(ProducerConfig::default()).unwrap();
+    let topic = producer.topic("t").await.unwrap();
+    for i in 0..10i64 {
+        let record = RecordRef::new(b"key", b"value").timestamp_ms(1000 + i * 10);
+        topic.send(5, record).await.unwrap();
+    }
+    producer.close().await.unwrap();
+    let at = TopicPartition::new("t", 5);
+    let found = async |spec| admin.list_offset(at.clone(), spec).await.unwrap();
+    assert_eq!(found(Timestamp(1045)).await.offset, Some(5));
+    assert_eq!(found(Timestamp(1045)).await.timestamp_ms, Some(1050));
+    assert_eq!(found(Timestamp(2000)).await.offset, None);
+    assert_eq!(found(MaxTimestamp).await.offset, Some(9));
+    assert_eq!(found(Latest).await.offset, Some(10));
+
+    let results = admin.delete_records(&[(at.clone(), 4)]).await;
+    assert_eq!(*results[0].as_ref().unwrap(), 4);
+    assert_eq!(found(Earliest).await.offset, Some(4));
+    let results = admin.delete_records(&[(at.clone(), 99)]).await;
+    let error = results[0].as_ref().unwrap_err();
+    assert_eq!(error.code(), Some(roka_client::ErrorCode::OFFSET_OUT_OF_RANGE), "{error}");
+    let results = admin.delete_records(&[(at.clone(), -1)]).await;
+    assert_eq!(*results[0].as_ref().unwrap(), 10);
 }
