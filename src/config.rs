@@ -8,12 +8,13 @@ use crate::{ConfigError, Hasher, Start};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum StoreKind {
-    /// [`LogStore`](crate::LogStore)s below [`Config::state_dir`]. The default.
+    /// [`SledStore`](crate::SledStore)s below [`Config::state_dir`]: sled keeps the index on disk too,
+    /// so that a table may have more rows than memory can name. The default.
     #[default]
-    Log,
-    /// [`SledStore`](crate::SledStore)s below [`Config::state_dir`]: for tables of so many rows that
-    /// 20 bytes of memory for each are too much. Writing a row costs some ten times as much.
     Sled,
+    /// [`LogStore`](crate::LogStore)s below [`Config::state_dir`]: 20 bytes of memory for each row, and
+    /// a write costs about a tenth of sled's.
+    Log,
     /// Memory only: after a restart tables are read back from their changelogs.
     Memory,
 }

@@ -1,4 +1,4 @@
-//! The default store: a log of our own.
+//! A store for tables whose keys fit into memory: a log of our own.
 //!
 //! Why: the changelog in Kafka is the truth, so a local store needs neither a journal of its own nor
 //! durability per write. What is left to do is to keep rows, and that is an append to a file and a
@@ -55,8 +55,7 @@ const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// Bytes read at once for a row, key and value; longer rows take a second read.
 const READ_BYTES: usize = 512;
 
-/// A table partition in a log with a hash index in memory: about 20 bytes of memory per row. The
-/// default.
+/// A table partition in a log with a hash index in memory: about 20 bytes of memory per row.
 pub struct LogStore {
     path: PathBuf,
     /// Held as long as the store is open.
