@@ -155,6 +155,11 @@ async fn read_in_group(
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // RUST_LOG=roka_client=debug shows what the client does.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let options = options()?;
     let cluster = match &options.brokers {
         Some(_) => None,
