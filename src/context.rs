@@ -146,8 +146,33 @@ impl<'m, K: Key, V: 'static> Context<'m, K, V> {
         value: &V2,
         headers: impl IntoIterator<Item = (N, H)>,
     ) -> Result {
+        self.emit_full(to, key, value, None, headers)
+    }
+
+    /// As [`emit`](Self::emit), with a timestamp in milliseconds since 1970. Otherwise messages carry
+    /// the time at which they are sent, as Goka's do.
+    pub fn emit_at<K2: Key, V2: 'static>(
+        &mut self,
+        to: Output<K2, V2>,
+        key: &K2::Ref,
+        value: &V2,
+        timestamp_ms: i64,
+    ) -> Result {
+        let none = std::iter::empty::<(&str, &[u8])>();
+        self.emit_full(to, key, value, Some(timestamp_ms), none)
+    }
+
+    fn emit_full<K2: Key, V2: 'static, N: AsRef<[u8]>, H: HeaderValue>(
+        &mut self,
+        to: Output<K2, V2>,
+        key: &K2::Ref,
+        value: &V2,
+        timestamp_ms: Option<i64>,
+        headers: impl IntoIterator<Item = (N, H)>,
+    ) -> Result {
         let codec = self.edges.at(Kind::Output, to.handle).codec::<V2>();
         let mut draft = self.state.effects.draft(to.handle.place);
+        draft.timestamp_ms(timestamp_ms);
         if !K2::NULL {
             draft.key(|bytes| K2::encode(key, bytes));
         }

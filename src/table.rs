@@ -241,6 +241,14 @@ impl<V: 'static> RowTable<V> {
         let value = encode(&self.codec, content, &mut self.buffer).map_err(|error| {
             format!("cannot encode the table value of key b\"{}\": {error}", row.key.escape_ascii())
         })?;
+        self.rows.note_value_bytes(*place, value.map_or(0, <[u8]>::len));
+        let row = self.rows.at(*place);
+        let content = row.owed.as_deref().unwrap_or(&row.content);
+        let value = match content {
+            Content::Absent => None,
+            Content::Encoded(bytes) => Some(&**bytes),
+            Content::Decoded(_) => Some(&*self.buffer),
+        };
         Ok(Some((&row.key, value)))
     }
 

@@ -77,7 +77,6 @@ pub(crate) trait Task {
     fn apply(&mut self, record: &Record<'_>);
     fn table(&mut self) -> Option<&mut dyn TableOps>;
     fn join(&mut self, place: usize) -> Option<&mut dyn TableOps>;
-    fn join_count(&self) -> usize;
     /// Stores what is committed and closes the stores. What is not committed is dropped.
     fn close(self: Box<Self>) -> Result<(), BoxError>;
 }
@@ -239,10 +238,6 @@ impl<K: Key, V: 'static> Task for PartitionTask<K, V> {
 
     fn join(&mut self, place: usize) -> Option<&mut dyn TableOps> {
         self.state.joins.get_mut(place).map(|rows| rows.get_mut() as &mut dyn TableOps)
-    }
-
-    fn join_count(&self) -> usize {
-        self.state.joins.len()
     }
 
     fn close(self: Box<Self>) -> Result<(), BoxError> {

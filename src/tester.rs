@@ -177,6 +177,7 @@ impl<K: Key, V: 'static> Tester<K, V> {
             key: (!K::NULL).then(|| encoded::<K>(key)),
             value: encoded_value(&*stream.codec, message)?,
             headers: vec![],
+            timestamp_ms: None,
         };
         self.process(stream.topic(), message).await
     }
@@ -195,6 +196,7 @@ impl<K: Key, V: 'static> Tester<K, V> {
             key: (!K::NULL).then(|| encoded::<K>(key)),
             value: encoded_value(&*stream.codec, message)?,
             headers: headers.into_iter().map(owned).collect(),
+            timestamp_ms: None,
         };
         block_on(self.process(stream.topic(), message))
     }
@@ -202,7 +204,7 @@ impl<K: Key, V: 'static> Tester<K, V> {
     /// Processes a message of any bytes, as a foreign producer might send it.
     pub fn send_raw(&mut self, topic: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Result {
         let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
-        block_on(self.process(topic, Message { key, value, headers: vec![] }))
+        block_on(self.process(topic, Message { key, value, headers: vec![], timestamp_ms: None }))
     }
 
     /// Takes what was emitted to `stream` so far, as keys and values.
@@ -262,7 +264,7 @@ impl<K: Key, V: 'static> Tester<K, V> {
             topic,
             partition: partition as i32,
             offset: *offset,
-            timestamp_ms: self.time_ms,
+            timestamp_ms: message.timestamp_ms.unwrap_or(self.time_ms),
             key: message.key.as_deref(),
             value: message.value.as_deref(),
             headers: &headers,
@@ -398,6 +400,7 @@ fn owned(emit: &Emit<'_>) -> Message {
         key: emit.key().map(<[u8]>::to_vec),
         value: emit.value().map(<[u8]>::to_vec),
         headers: headers.collect(),
+        timestamp_ms: emit.timestamp_ms(),
     }
 }
 

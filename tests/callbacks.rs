@@ -143,6 +143,10 @@ fn the_message_is_all_there() {
     );
 }
 
+fn emitted(value: Option<u64>) -> Emitted<String, u64> {
+    Emitted { key: "a".to_owned(), value, headers: vec![], timestamp_ms: None }
+}
+
 #[test]
 fn emitted_messages_keep_headers_and_nulls() {
     let mut graph = Group::<String>::stateless("emit").graph();
@@ -152,6 +156,7 @@ fn emitted_messages_keep_headers_and_nulls() {
     graph.input(IN, move |ctx, n| {
         ctx.emit_with_headers(out, "a", &n, [("b", "2"), ("a", "1"), ("b", "3")])?;
         ctx.emit_tombstone(out, "a")?;
+        ctx.emit_at(out, "a", &n, 123)?;
         ctx.emit(nullable, "b", &None)?;
         ctx.emit(nullable, "b", &Some(n))?;
         ctx.emit(keyless, &(), &n)
@@ -163,8 +168,9 @@ fn emitted_messages_keep_headers_and_nulls() {
     assert_eq!(
         tester.take_messages(&OUT).unwrap(),
         [
-            Emitted { key: "a".to_owned(), value: Some(4), headers },
-            Emitted { key: "a".to_owned(), value: None, headers: vec![] },
+            Emitted { headers, ..emitted(Some(4)) },
+            emitted(None),
+            Emitted { timestamp_ms: Some(123), ..emitted(Some(4)) },
         ]
     );
     let nullable = Stream::<String, u64>::json("nullable").nullable();

@@ -1,6 +1,6 @@
 //! The thread of a view: finds the table, feeds it, until the view ends.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use roka_client::{
     Client, TopicPartition,

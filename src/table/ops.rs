@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::RowTable;
-use crate::{BoxError, Store, Writes};
+use crate::{BoxError, Store};
 
 /// The engine's face of a [`RowTable`]; see there for each method.
 pub(crate) trait TableOps {
@@ -20,8 +20,6 @@ pub(crate) trait TableOps {
     fn store_mut(&mut self) -> &mut dyn Store;
     fn dirty_rows(&self) -> usize;
     fn unstored_rows(&self) -> usize;
-    /// Memory that the rows take, in bytes.
-    fn bytes(&self) -> usize;
     /// Writes what is unstored, flushes and closes the store. Dirty rows are dropped.
     fn close(self: Box<Self>) -> Result<(), BoxError>;
 }
@@ -77,10 +75,6 @@ impl<V: 'static> TableOps for RowTable<V> {
 
     fn unstored_rows(&self) -> usize {
         self.unstored.len() + self.fed_rows
-    }
-
-    fn bytes(&self) -> usize {
-        self.rows.bytes() + self.fed.iter().map(Writes::bytes).sum::<usize>()
     }
 
     fn close(self: Box<Self>) -> Result<(), BoxError> {

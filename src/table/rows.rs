@@ -28,7 +28,7 @@ pub(super) struct Row<V> {
     /// Read since the clock's hand last passed.
     touched: bool,
     in_use: bool,
-    /// Bytes outside of this struct, as they were counted.
+    /// Bytes outside of this struct, as they were last counted; of a decoded value an estimate.
     heap_bytes: u32,
 }
 
@@ -105,11 +105,17 @@ impl<V> Rows<V> {
 
     /// Replaces a row's value and counts its bytes.
     pub(super) fn replace(&mut self, place: u32, content: Content<V>) {
+        self.note_value_bytes(place, content.heap_bytes());
+        self.slab[place as usize].content = content;
+    }
+
+    /// Notes how long a row's value is when it is encoded: what a decoded value takes beside its own
+    /// size is about that.
+    pub(super) fn note_value_bytes(&mut self, place: u32, bytes: usize) {
         let row = &mut self.slab[place as usize];
-        let heap_bytes = row.key.heap_bytes() + content.heap_bytes();
+        let heap_bytes = row.key.heap_bytes() + bytes;
         self.heap_bytes = self.heap_bytes + heap_bytes - row.heap_bytes as usize;
         row.heap_bytes = heap_bytes as u32;
-        row.content = content;
     }
 
     pub(super) fn at(&self, place: u32) -> &Row<V> {

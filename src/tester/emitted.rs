@@ -8,6 +8,8 @@ pub(super) struct Message {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
     pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// `None`: the time of the tester.
+    pub(super) timestamp_ms: Option<i64>,
 }
 
 /// A message that a graph emitted.
@@ -19,6 +21,8 @@ pub struct Emitted<K, M> {
     pub value: Option<M>,
     /// The headers in order. Names that are not UTF-8 are shown with replacement characters.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The timestamp that the callback gave, in milliseconds since 1970; `None`: the time of sending.
+    pub timestamp_ms: Option<i64>,
 }
 
 impl<K: Key, M> Emitted<K, M> {
@@ -29,6 +33,7 @@ impl<K: Key, M> Emitted<K, M> {
             key: K::decode(message.key.as_deref().unwrap_or_default())?,
             value: message.value.map(|value| codec.decode(&value)).transpose()?,
             headers: message.headers.into_iter().map(text).collect(),
+            timestamp_ms: message.timestamp_ms,
         })
     }
 
