@@ -71,6 +71,8 @@ pub struct LogStore {
     live_bytes: u64,
     /// How far the oldest segment was cleaned.
     cleaned_to: u32,
+    /// Syncs everything below that segment, before the oldest is deleted.
+    syncing: Option<(u32, clean::Syncing)>,
     /// All keys, once there was a scan.
     order: RefCell<Option<BTreeSet<SmallKey>>>,
     block: Vec<u8>,
@@ -309,6 +311,12 @@ impl Store for LogStore {
 
     fn close(self: Box<Self>) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+impl Drop for LogStore {
+    fn drop(&mut self) {
+        self.end_syncing();
     }
 }
 

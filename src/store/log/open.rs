@@ -37,6 +37,7 @@ pub(super) fn open(path: &Path, segment_bytes_max: u32) -> Result<LogStore, Stor
         meta: BTreeMap::new(),
         live_bytes: 0,
         cleaned_to: 0,
+        syncing: None,
         order: RefCell::new(None),
         block: vec![],
         read: RefCell::default(),
