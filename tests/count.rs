@@ -41,3 +41,22 @@ async fn counts_are_in_the_table_and_offsets_committed() {
     assert_eq!((stats.totals.records, stats.lag()), (5000, 0));
     processor.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_is_waiting_than_is_fetched_at_once() {
+    let env = Env::new();
+    let (group, input) = (env.name("counter"), env.name("words"));
+    env.topic(&input, 1).await;
+    let words = Emitter::new(stream(&input), &env.config("a")).await.unwrap();
+    let large = "x".repeat(50_000);
+    for n in 0..300 {
+        words.emit(&format!("key-{}", n % 3), &large).await.unwrap();
+    }
+    words.finish().await.unwrap();
+    let processor = start(counter(&group, &input), env.config("a"));
+    env.drained(&group, &input).await;
+    for n in 0..3 {
+        assert_eq!(processor.handle.get(&format!("key-{n}")).await.unwrap(), Some(100));
+    }
+    processor.stop().await.unwrap();
+}

@@ -165,6 +165,11 @@ impl Feeds {
         Ok(true)
     }
 
+    /// Whether [`poll`](Self::poll) has a block to give although no event arrives.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.block.is_empty() && !feed.chunks.is_empty())
+    }
+
     /// Which input gives the next record.
     #[inline]
     pub(crate) fn choose(&mut self) -> Choice {

@@ -241,7 +241,9 @@ impl Partition {
             let input = match feeds.choose() {
                 Choice::Take(input) => input,
                 Choice::Wait(until) => {
-                    pause = Pause::Empty(until);
+                    if !feeds.has_waiting() {
+                        pause = Pause::Empty(until);
+                    }
                     break;
                 }
             };
