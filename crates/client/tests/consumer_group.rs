@@ -1,4 +1,5 @@
 //! Consumers in a group read everything at least once, whatever happens to them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consuming;
 

@@ -1,4 +1,5 @@
 //! Memory is bounded in bytes, and nobody starves for it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consuming;
 
@@ -58,9 +59,9 @@ async fn a_reader_that_stops_stops_the_fetching() {
     }
     let held = next_chunk(&queue).await;
     // Settled: no Fetch for as long as several short polls.
-    let mut fetches = 0;
+    let mut asked = 0;
     until("quiet", || {
-        let before = std::mem::replace(&mut fetches, cluster.requests(ApiKey::Fetch));
+        let before = std::mem::replace(&mut asked, cluster.requests(ApiKey::Fetch));
         std::thread::sleep(Duration::from_millis(300));
         before == cluster.requests(ApiKey::Fetch)
     })
@@ -115,9 +116,7 @@ async fn a_batch_larger_than_all_bounds_is_read() {
         cluster.cap_versions(ApiKey::Fetch, versions);
         produce(&client, 0, 0..5000).await;
         produce(&client, 0, 5000..5010).await;
-        let mut config = FetcherConfig::default();
-        config.max_bytes = 1000;
-        config.partition_max_bytes = 1000;
+        let config = FetcherConfig::default().max_bytes(1000).partition_max_bytes(1000);
         let fetcher = client.fetcher(config).unwrap();
         let queue = fetcher.queue(1000);
         fetcher.assign(part(0), Position::at(0), ResetPolicy::Fail, &queue, 0);
@@ -134,8 +133,7 @@ async fn partitions_of_one_broker_take_turns() {
     }
     fill(&client, 8, 6).await;
     // Room for one batch per answer only.
-    let mut config = FetcherConfig::default();
-    config.max_bytes = 60_000;
+    let config = FetcherConfig::default().max_bytes(60_000);
     let fetcher = client.fetcher(config).unwrap();
     let queue = fetcher.queue(16 << 20);
     for partition in 0..8 {

@@ -1,4 +1,5 @@
 //! A fetcher reads what is there, follows leaders, and keeps to its bounds.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consuming;
 
@@ -252,8 +253,7 @@ async fn a_new_partition_does_not_wait_for_the_long_poll_of_another() {
     let leader = cluster.leader(TOPIC, 0).unwrap().unwrap();
     cluster.move_leader(TOPIC, 1, leader).unwrap();
     produce(&client, 1, 0..10).await;
-    let mut config = FetcherConfig::default();
-    config.max_wait = Duration::from_secs(30);
+    let config = FetcherConfig::default().max_wait(Duration::from_secs(30));
     let fetcher = client.fetcher(config).unwrap();
     let queue = fetcher.queue(1 << 20);
     fetcher.assign(part(0), Position::at(0), ResetPolicy::Fail, &queue, 0);

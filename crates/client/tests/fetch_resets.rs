@@ -1,4 +1,5 @@
 //! Offsets that are not in the log: what the reset policies do, and that nothing is skipped silently.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consuming;
 
@@ -178,8 +179,8 @@ async fn a_position_that_is_told_with_its_epoch_is_compared_with_the_log() {
 #[tokio::test]
 async fn a_topic_that_is_missing_stops_its_partition() {
     let (cluster, client) = cluster(1).await;
-    let mut config = FetcherConfig::default();
-    config.missing_topic_timeout = std::time::Duration::from_millis(300);
+    let patience = std::time::Duration::from_millis(300);
+    let config = FetcherConfig::default().missing_topic_timeout(patience);
     let fetcher = client.fetcher(config).unwrap();
     let queue = fetcher.queue(1 << 20);
     let missing = roka_client::TopicPartition::new("missing", 0);

@@ -1,4 +1,5 @@
 //! Committed offsets: fenced, serialised, and never misread.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consuming;
 

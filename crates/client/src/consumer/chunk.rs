@@ -34,6 +34,8 @@ pub struct Chunk {
     /// Those of the response, if only committed records shall be seen.
     pub(super) aborted: Vec<AbortedTransaction>,
     pub(super) check_crcs: bool,
+    /// Held until the chunk is dropped; none in tests of chunks by themselves.
+    #[expect(dead_code, reason = "it does its work when it is dropped")]
     pub(super) credit: Option<Credit>,
 }
 

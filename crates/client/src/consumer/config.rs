@@ -107,12 +107,26 @@ impl Default for FetcherConfig {
     }
 }
 
+macro_rules! setters {
+    ($($field:ident: $ty:ty,)*) => {$(
+        #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+        #[must_use]
+        pub fn $field(mut self, $field: $ty) -> Self {
+            self.$field = $field;
+            self
+        }
+    )*};
+}
+
 impl FetcherConfig {
-    /// Sees only records of committed transactions, or all.
-    #[must_use]
-    pub fn isolation(mut self, isolation: Isolation) -> Self {
-        self.isolation = isolation;
-        self
+    setters! {
+        min_bytes: i32,
+        max_wait: Duration,
+        max_bytes: i32,
+        partition_max_bytes: i32,
+        isolation: Isolation,
+        check_crcs: bool,
+        missing_topic_timeout: Duration,
     }
 
     /// The first field with a value that cannot work.

@@ -125,7 +125,6 @@ impl Driver {
         let settings = Settings {
             group: config.group_id.clone(),
             instance_id: config.instance_id.clone(),
-            session_timeout: config.session_timeout,
             rebalance_timeout: config.rebalance_timeout,
             heartbeat_interval: config.heartbeat_interval,
             retry_backoff: core.config().retry_backoff,

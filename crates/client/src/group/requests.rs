@@ -89,6 +89,29 @@ impl From<Input> for JoinAnswer {
     }
 }
 
+/// How this member describes itself for each strategy.
+fn protocols(
+    caller: &Caller,
+    assignors: &[Arc<dyn Assignor>],
+    generation: i32,
+    owned: &[TopicPartition],
+) -> Result<Vec<JoinGroupRequestProtocol>, roka_protocol::Error> {
+    let topics = &caller.config.topics;
+    let protocol = |assignor: &Arc<dyn Assignor>| {
+        let subscription = Subscription {
+            topics,
+            user_data: assignor.user_data(topics, owned),
+            owned,
+            generation,
+            rack: caller.core.config().rack.as_deref(),
+        };
+        let version = assignor.subscription_version();
+        let metadata = subscription::encode_subscription(version, &subscription)?;
+        Ok(JoinGroupRequestProtocol { name: assignor.name().to_string(), metadata })
+    };
+    assignors.iter().map(protocol).collect()
+}
+
 pub(super) async fn join(
     caller: &Caller,
     assignors: &[Arc<dyn Assignor>],
@@ -98,27 +121,12 @@ pub(super) async fn join(
     reason: &'static str,
 ) -> JoinAnswer {
     let Caller { core, config, .. } = caller;
-    let mut protocols = Vec::new();
-    for assignor in assignors {
-        let subscription = Subscription {
-            topics: &config.topics,
-            user_data: assignor.user_data(&config.topics, &owned),
-            owned: &owned,
-            generation,
-            rack: core.config().rack.as_deref(),
-        };
-        let version = assignor.subscription_version();
-        match subscription::encode_subscription(version, &subscription) {
-            Ok(metadata) => {
-                let name = assignor.name().to_string();
-                protocols.push(JoinGroupRequestProtocol { name, metadata });
-            }
-            Err(error) => {
-                let error = caller.malformed("subscription", error.to_string());
-                return Input::Broken(error).into();
-            }
+    let protocols = match protocols(caller, assignors, generation, &owned) {
+        Ok(protocols) => protocols,
+        Err(error) => {
+            return Input::Broken(caller.malformed("subscription", error.to_string())).into();
         }
-    }
+    };
     let least = if config.instance_id.is_some() { STATIC_JOIN } else { 0 };
     let id = member_id.clone();
     let build = |_| JoinGroupRequest {

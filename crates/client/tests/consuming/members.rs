@@ -15,36 +15,36 @@ use tokio::task::JoinHandle;
 
 use super::{TOPIC, client, until};
 
-pub const GROUP: &str = "readers";
+pub(crate) const GROUP: &str = "readers";
 
 /// What a member went through.
 #[derive(Debug, Default)]
-pub struct Story {
-    pub held: BTreeSet<TopicPartition>,
-    pub generation: i32,
-    pub assigned: usize,
-    pub revoked: Vec<TopicPartition>,
-    pub lost: Vec<TopicPartition>,
-    pub failed: Option<GroupError>,
+pub(crate) struct Story {
+    pub(crate) held: BTreeSet<TopicPartition>,
+    pub(crate) generation: i32,
+    pub(crate) assigned: usize,
+    pub(crate) revoked: Vec<TopicPartition>,
+    pub(crate) lost: Vec<TopicPartition>,
+    pub(crate) failed: Option<GroupError>,
 }
 
 /// Who holds what, to see that nothing is held twice.
-pub type Ledger = Arc<Mutex<BTreeMap<TopicPartition, usize>>>;
+pub(crate) type Ledger = Arc<Mutex<BTreeMap<TopicPartition, usize>>>;
 
 /// A member that lets go of everything at once.
-pub struct Actor {
-    pub client: Client,
-    pub group: Group,
-    pub story: Arc<Mutex<Story>>,
-    pub task: JoinHandle<()>,
+pub(crate) struct Actor {
+    pub(crate) client: Client,
+    pub(crate) group: Group,
+    pub(crate) story: Arc<Mutex<Story>>,
+    pub(crate) task: JoinHandle<()>,
 }
 
-pub fn config() -> GroupConfig {
+pub(crate) fn config() -> GroupConfig {
     GroupConfig::new(GROUP, [TOPIC]).heartbeat_interval(Duration::from_millis(50))
 }
 
 impl Actor {
-    pub fn join(
+    pub(crate) fn join(
         cluster: &Cluster,
         config: GroupConfig,
         assignor: impl Assignor + 'static,
@@ -58,18 +58,18 @@ impl Actor {
         Self { client, group, story, task }
     }
 
-    pub fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.story.lock().unwrap().held.len()
     }
 
     /// Ends without a word, as a process that is killed.
-    pub async fn die(self) {
+    pub(crate) async fn die(self) {
         self.client.close().await;
         let _ = self.task.await;
     }
 
     /// Leaves in order.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.group.leave().await;
         let _ = self.task.await;
     }
@@ -118,7 +118,7 @@ async fn follow(group: Group, story: Arc<Mutex<Story>>, number: usize, ledger: L
 }
 
 /// Waits until the members hold that many partitions each, in any order of members.
-pub async fn spread(actors: &[&Actor], wanted: &[usize]) {
+pub(crate) async fn spread(actors: &[&Actor], wanted: &[usize]) {
     let mut wanted = wanted.to_vec();
     wanted.sort_unstable();
     until(&format!("partitions spread as {wanted:?}"), || {

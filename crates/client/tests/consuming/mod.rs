@@ -1,7 +1,7 @@
 //! What the tests of reading share: a cluster with records whose value is their number, and readers with a deadline.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-pub mod members;
+pub(crate) mod members;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,16 +15,16 @@ use roka_client::{
 use tokio::time::timeout;
 
 /// Nothing in these tests takes longer, unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub const TOPIC: &str = "numbers";
+pub(crate) const TOPIC: &str = "numbers";
 
-pub fn part(partition: i32) -> TopicPartition {
+pub(crate) fn part(partition: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, partition)
 }
 
 /// Three nodes and the topic.
-pub async fn cluster(partitions: i32) -> (Cluster, Client) {
+pub(crate) async fn cluster(partitions: i32) -> (Cluster, Client) {
     let cluster = Cluster::builder().nodes(3).start().await.unwrap();
     cluster.create_topic(TOPIC, partitions, 3).unwrap();
     // From version 13 on topics go by id, which a raw call does not know.
@@ -33,16 +33,16 @@ pub async fn cluster(partitions: i32) -> (Cluster, Client) {
     (cluster, client)
 }
 
-pub fn client(cluster: &Cluster) -> Client {
+pub(crate) fn client(cluster: &Cluster) -> Client {
     Client::new(Config::new(cluster.bootstrap())).unwrap()
 }
 
 /// One batch of the numbers from `from` to before `to`.
-pub async fn produce(client: &Client, partition: i32, numbers: std::ops::Range<u64>) {
+pub(crate) async fn produce(client: &Client, partition: i32, numbers: std::ops::Range<u64>) {
     produce_to(client, TOPIC, partition, numbers, Compression::None).await;
 }
 
-pub async fn produce_to(
+pub(crate) async fn produce_to(
     client: &Client,
     topic: &str,
     partition: i32,
@@ -62,8 +62,7 @@ pub async fn produce_to(
         builder.push(0, None, Some(value.as_bytes()), std::iter::empty()).unwrap();
     }
     let records = Some(builder.build(producer).unwrap());
-    let data =
-        PartitionProduceData { index: partition, records, ..PartitionProduceData::default() };
+    let data = PartitionProduceData { index: partition, records };
     let topic_data = TopicProduceData {
         name: topic.into(),
         partition_data: vec![data],
@@ -81,7 +80,7 @@ pub async fn produce_to(
 }
 
 /// The numbers in a chunk.
-pub fn numbers(chunk: &Chunk) -> Vec<u64> {
+pub(crate) fn numbers(chunk: &Chunk) -> Vec<u64> {
     let mut all = Vec::new();
     chunk
         .for_each(&mut Decompressor::new(), |record| {
@@ -92,11 +91,11 @@ pub fn numbers(chunk: &Chunk) -> Vec<u64> {
     all
 }
 
-pub async fn next(queue: &FetchQueue) -> FetchEvent {
+pub(crate) async fn next(queue: &FetchQueue) -> FetchEvent {
     timeout(PATIENCE, queue.recv()).await.expect("nothing came").expect("the queue ended")
 }
 
-pub async fn next_chunk(queue: &FetchQueue) -> Chunk {
+pub(crate) async fn next_chunk(queue: &FetchQueue) -> Chunk {
     loop {
         match next(queue).await {
             FetchEvent::Data(chunk) => return chunk,
@@ -107,7 +106,7 @@ pub async fn next_chunk(queue: &FetchQueue) -> Chunk {
 }
 
 /// Reads until each partition gave `count` numbers, and checks that they are 0, 1, 2, …
-pub async fn read_all(queue: &FetchQueue, partitions: i32, count: u64) {
+pub(crate) async fn read_all(queue: &FetchQueue, partitions: i32, count: u64) {
     let mut next: BTreeMap<i32, u64> = (0..partitions).map(|p| (p, 0)).collect();
     while next.values().any(|next| *next < count) {
         let chunk = next_chunk(queue).await;
@@ -122,7 +121,7 @@ pub async fn read_all(queue: &FetchQueue, partitions: i32, count: u64) {
 }
 
 /// Waits until `condition` holds.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -5,7 +5,7 @@ use std::{collections::hash_map::Entry, time::Duration};
 use roka_protocol::Uuid;
 use tokio::time::Instant;
 
-use super::{Action, Asked, Engine, FetchPlan, Flight, ListWant, Map, Slot, ValidateWant};
+use super::{Action, Asked, Engine, FetchPlan, Flight, ListWant, Map, Part, Slot, ValidateWant};
 use crate::{
     NodeId, TopicPartition,
     consumer::{
@@ -41,6 +41,77 @@ struct Bucket {
     validates: Vec<ValidateWant>,
     /// Partitions that were left out because their readers have enough.
     left_out: bool,
+}
+
+impl Bucket {
+    /// Adds what can be asked about the partition.
+    fn add(
+        &mut self,
+        name: &TopicPartition,
+        part: &mut Part,
+        node: NodeId,
+        most: usize,
+        now: Instant,
+    ) {
+        let (name, era, attempt) = (name.clone(), part.era, part.place.attempt(node));
+        match part.place.stage() {
+            Stage::Stopped => {}
+            Stage::Seeking(search) => {
+                let timestamp = match search.start {
+                    Start::Earliest => EARLIEST,
+                    Start::Latest | Start::At(_) => LATEST,
+                    Start::Timestamp(at) => at,
+                };
+                self.lists.push(ListWant { name, era, timestamp, attempt });
+            }
+            Stage::Validating(position) => {
+                self.validates.push(ValidateWant { name, era, position, attempt });
+            }
+            Stage::Reading(position) => match part.allowance(most) {
+                None => self.left_out = true,
+                Some(bytes) => self.ready.push(Ready {
+                    name,
+                    want: Want {
+                        topic_id: part.place.topic_id(),
+                        offset: position.offset,
+                        leader_epoch: part.place.leader().map_or(-1, |(_, epoch)| epoch),
+                        last_fetched_epoch: position.leader_epoch.unwrap_or(-1),
+                        max_bytes: i32::try_from(bytes).unwrap_or(i32::MAX),
+                    },
+                    patient: part.patient,
+                    replicas: !part.place.avoids_replicas(now),
+                    room: part.flow.queue().room(),
+                }),
+            },
+        }
+    }
+}
+
+impl Part {
+    /// Whom to ask next, if there is something to ask.
+    fn whom(&mut self, now: Instant) -> Option<NodeId> {
+        match self.place.stage() {
+            Stage::Stopped => None,
+            Stage::Reading(_) if self.paused => None,
+            Stage::Reading(_) => self.place.source(now),
+            Stage::Seeking(_) | Stage::Validating(_) => self.place.leader().map(|it| it.0),
+        }
+    }
+
+    /// How many bytes may be asked for; none while the reader has enough. The fetcher is woken when that changes.
+    fn allowance(&self, most: usize) -> Option<usize> {
+        let queue = self.flow.queue();
+        let share = queue.share(most).max(self.least_bytes);
+        if !self.flow.is_below(share) {
+            None
+        } else if queue.has_room() {
+            Some(share)
+        } else if self.flow.outstanding() == 0 {
+            Some(share.min(STARVED_BYTES).max(self.least_bytes))
+        } else {
+            None
+        }
+    }
 }
 
 impl Engine {
@@ -89,63 +160,13 @@ impl Engine {
                 wake_by(at);
                 continue;
             }
-            let node = match part.place.stage() {
-                Stage::Stopped => continue,
-                Stage::Reading(_) if part.paused => continue,
-                Stage::Reading(_) => part.place.source(now),
-                Stage::Seeking(_) | Stage::Validating(_) => part.place.leader().map(|it| it.0),
-            };
-            let Some(node) = node else { continue };
+            let Some(node) = part.whom(now) else { continue };
             let known = self.nodes.get(&node);
             if let Some(at) = known.and_then(|node| node.retry_at).filter(|at| *at > now) {
                 wake_by(at);
                 continue;
             }
-            let (era, attempt) = (part.era, part.place.attempt(node));
-            let bucket = buckets.entry(node).or_default();
-            match part.place.stage() {
-                Stage::Stopped => {}
-                Stage::Seeking(search) => {
-                    let timestamp = match search.start {
-                        Start::Earliest => EARLIEST,
-                        Start::Latest | Start::At(_) => LATEST,
-                        Start::Timestamp(at) => at,
-                    };
-                    bucket.lists.push(ListWant { name: name.clone(), era, timestamp, attempt });
-                }
-                Stage::Validating(position) => {
-                    let name = name.clone();
-                    bucket.validates.push(ValidateWant { name, era, position, attempt });
-                }
-                Stage::Reading(position) => {
-                    let queue = part.flow.queue();
-                    let share = queue.share(most).max(part.least_bytes);
-                    let bytes = if !part.flow.is_below(share) {
-                        bucket.left_out = true;
-                        continue;
-                    } else if queue.has_room() {
-                        share
-                    } else if part.flow.outstanding() == 0 {
-                        share.min(STARVED_BYTES).max(part.least_bytes)
-                    } else {
-                        bucket.left_out = true;
-                        continue;
-                    };
-                    bucket.ready.push(Ready {
-                        name: name.clone(),
-                        want: Want {
-                            topic_id: part.place.topic_id(),
-                            offset: position.offset,
-                            leader_epoch: part.place.leader().map_or(-1, |(_, epoch)| epoch),
-                            last_fetched_epoch: position.leader_epoch.unwrap_or(-1),
-                            max_bytes: i32::try_from(bytes).unwrap_or(i32::MAX),
-                        },
-                        patient: part.patient,
-                        replicas: !part.place.avoids_replicas(now),
-                        room: queue.room(),
-                    });
-                }
-            }
+            buckets.entry(node).or_default().add(name, part, node, most, now);
         }
         self.wake_at = wake;
         buckets

@@ -1,3 +1,5 @@
+//! The strategies, by examples and by what must hold for any group.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

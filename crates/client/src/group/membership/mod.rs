@@ -38,7 +38,6 @@ use crate::{TopicPartition, retry::Backoff};
 pub(crate) struct Settings {
     pub(crate) group: Arc<str>,
     pub(crate) instance_id: Option<Arc<str>>,
-    pub(crate) session_timeout: Duration,
     pub(crate) rebalance_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) retry_backoff: Duration,

@@ -1,3 +1,5 @@
+//! The membership without I/O: what it does about each answer, and what the user hears.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,7 +24,6 @@ impl Bench {
         let settings = Settings {
             group: "g".into(),
             instance_id: instance_id.map(Into::into),
-            session_timeout: 45 * SECOND,
             rebalance_timeout: 60 * SECOND,
             heartbeat_interval: 3 * SECOND,
             retry_backoff: Duration::from_millis(100),
