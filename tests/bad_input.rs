@@ -87,7 +87,7 @@ async fn a_store_that_somebody_else_has_open_is_waited_for_then_named() {
     env.topic(&input, 1).await;
     let config = env.config("a");
     let path = config.state_dir.join(&group).join(format!("{group}-table")).join("0");
-    let held = roka::LogStore::open(&path).unwrap();
+    let held = roka::SledStore::open(&path, 1 << 20).unwrap();
     let error = start(graph(&group, &input), config).ended().await.unwrap_err();
     assert!(matches!(error, ProcessorError::Store { .. }), "{error}");
     assert!(error.to_string().contains("in use"), "{error}");

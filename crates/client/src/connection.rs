@@ -9,8 +9,6 @@
 //! - What ended is told to each request with whether any of its bytes had left (`sent`).
 //! - A connection without requests for `connections_max_idle` closes by itself.
 
-#[cfg(test)]
-mod cost;
 mod frames;
 mod io;
 #[cfg(test)]
