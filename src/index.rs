@@ -168,7 +168,7 @@ mod tests {
             let hash = |place: u32| (place % 7).wrapping_mul(0x9e37_79b9) ^ (place % 3);
             let (mut index, mut model) = (Index::<u32>::new(), HashMap::new());
             for (insert, place) in steps {
-                if insert && model.insert(place, ()).is_none() {
+                if insert && model.insert(place, place).is_none() {
                     index.insert(hash(place), place);
                 } else if !insert && model.remove(&place).is_some() {
                     prop_assert!(index.remove(hash(place), place));

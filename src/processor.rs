@@ -137,7 +137,7 @@ pub async fn shutdown_signal() {
         return;
     }
     tracing::warn!("signals cannot be received: stop the processor by its handle");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Watches, reads and stops a processor. Clones are handles on the same processor.

@@ -24,7 +24,7 @@ async fn missing_topics_are_named() {
     let ProcessorError::Topics(TopicError::Missing { topics, .. }) = &error else {
         panic!("{error}")
     };
-    assert_eq!(topics, &[input.clone()]);
+    assert_eq!(topics, std::slice::from_ref(&input));
     let emitter = Emitter::new(stream(&input), &env.memory()).await;
     assert!(matches!(emitter, Err(EmitterError::Topic { .. })));
 }

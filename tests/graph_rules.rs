@@ -1,6 +1,11 @@
 //! A graph that contradicts itself is refused with an error that says where.
 
 #![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::semicolon_if_nothing_returned,
+    reason = "callbacks have the shape that graphs want"
+)]
 
 use roka::{Context, GraphError, Group, GroupGraph, OnError, Result, Stream, Table, Tester};
 

@@ -123,7 +123,7 @@ async fn a_view_serves_what_it_has_while_brokers_are_away() {
     write(&env, &topic, &[row("a", "1"), row("b", "1")]).await;
     let view = ready(&topic, &env.config("view")).await;
     for node in cluster.nodes() {
-        cluster.stop(node);
+        cluster.stop(node).unwrap();
     }
     until("the view is stale", async || view.state() == State::Stale).await;
     assert_eq!(rows(&view).len(), 2, "stale, but there");

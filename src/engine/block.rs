@@ -176,7 +176,7 @@ mod tests {
             let mut builder = BatchBuilder::new(BatchOptions::default());
             for (timestamp, key, value, headers) in &records {
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
-                builder.push(*timestamp, key.as_deref(), value.as_deref(), headers);
+                builder.push(*timestamp, key.as_deref(), value.as_deref(), headers).unwrap();
             }
             let bytes = builder.build(ProducerFields::default()).unwrap();
             let mut block = Block::default();

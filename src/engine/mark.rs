@@ -129,7 +129,7 @@ impl Guards {
     }
 
     /// Whether there is nothing to pass over.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

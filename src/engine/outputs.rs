@@ -102,14 +102,12 @@ impl Outputs {
     #[inline]
     fn partition(&self, output: &Output, key: Option<&[u8]>) -> i32 {
         let partitions = output.handle.partitions();
-        match key {
-            Some(key) => self.hasher.partition(key, partitions),
-            None => {
-                let count = output.keyless.get();
-                output.keyless.set(count.wrapping_add(1));
-                ((count / KEYLESS_RUN) % partitions.unsigned_abs().max(1)) as i32
-            }
+        if let Some(key) = key {
+            return self.hasher.partition(key, partitions);
         }
+        let count = output.keyless.get();
+        output.keyless.set(count.wrapping_add(1));
+        ((count / KEYLESS_RUN) % partitions.unsigned_abs().max(1)) as i32
     }
 
     /// Hands a row to the producer.

@@ -119,11 +119,6 @@ impl ReplicaThread {
         self.ready.clone().wait_for(|ready| *ready >= self.wanted).await.is_ok()
     }
 
-    /// How many partitions were read to their end, and of how many.
-    pub(crate) fn progress(&self) -> (usize, usize) {
-        (*self.ready.borrow(), self.wanted)
-    }
-
     /// Stops the feeding and stores what was read. Blocks.
     pub(crate) fn join(self) {
         self.stop.send_replace(true);

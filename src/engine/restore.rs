@@ -91,7 +91,7 @@ impl TableFeed {
                 Some(FetchEvent::Reset(reset)) => self.reset(&reset),
                 Some(FetchEvent::Failed { error: FetchError::TopicRecreated { .. }, .. }) => {
                     tracing::warn!(table = %self.name, "the topic was deleted and created again: reading the table anew");
-                    self.from_start();
+                    self.begin_anew();
                 }
                 Some(FetchEvent::Failed { error, .. }) => return Err(error),
                 Some(_) => {}
@@ -114,13 +114,13 @@ impl TableFeed {
             }
             ResetReason::Truncated => {
                 tracing::warn!(table = %self.name, to = reset.to, "the log lost records: reading the table anew");
-                self.from_start();
+                self.begin_anew();
             }
             _ => {}
         }
     }
 
-    fn from_start(&mut self) {
+    fn begin_anew(&mut self) {
         self.fetcher.seek(&self.name, Start::Earliest);
         self.recovery = Recovery::new(None, Bounds { start: 0, end: self.recovery.end() });
         self.rebuild = true;

@@ -220,7 +220,9 @@ impl Worker {
             && let Err(error) = self.commit().await
         {
             tracing::warn!(%error, "partitions leave without a last commit: others process their last records again");
-            stopped.iter().for_each(|partition| partition.stop.stop(Stop::Now));
+            for partition in &stopped {
+                partition.stop.stop(Stop::Now);
+            }
         }
         for partition in stopped {
             self.close_last(&partition).await;
@@ -289,10 +291,10 @@ impl Worker {
         let partition =
             self.committer.partitions().into_iter().find(|here| here.number == partition);
         let row = match partition {
-            Some(partition) => match partition.core.lock().await.table() {
-                Some(table) => Some(table.raw(&key).map(|row| row.map(<[u8]>::to_vec))),
-                None => None,
-            },
+            Some(partition) => {
+                let mut core = partition.core.lock().await;
+                core.table().map(|table| table.raw(&key).map(|row| row.map(<[u8]>::to_vec)))
+            }
             None => None,
         };
         let _ = reply.send(row);

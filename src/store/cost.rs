@@ -30,7 +30,7 @@ fn measure(
     write(&mut *store, &mut writes);
     let wrote = start.elapsed();
     store.flush().unwrap();
-    let flushed = start.elapsed() - wrote;
+    let flushed = start.elapsed().saturating_sub(wrote);
     let start = Instant::now();
     let reads = rows;
     for n in 0..reads {

@@ -210,6 +210,7 @@ proptest! {
         for batch in &batches {
             let mut writes = Writes::new();
             for (key, value) in batch {
+                #[expect(clippy::single_match_else, reason = "two outcomes of equal weight")]
                 match value {
                     Some(value) => {
                         model.insert(key.clone(), vec![*value]);

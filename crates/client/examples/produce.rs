@@ -52,9 +52,13 @@ async fn create(client: &Client, name: &str, replicas: i16) -> Result<(), Box<dy
     let topic = NewTopic::new(name, 6, replicas);
     match client.admin().create_topic(topic).await {
         Ok(_) => Ok(()),
-        Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => Ok(()),
         // Before 0.10.1 a topic is created by asking for it, if the broker is configured so.
-        Err(roka_client::Error::BrokerTooOld { .. }) => Ok(()),
+        Err(error)
+            if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS)
+                || matches!(error, roka_client::Error::BrokerTooOld { .. }) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -18,7 +18,9 @@ async fn the_preferred_leader_leads_again() {
     let (cluster, admin) = start().await;
     let at = TopicPartition::new("t", 0);
     let preferred = admin.describe_topic("t").await.unwrap().partitions[0].replicas[0];
-    assert!(!admin.elect_preferred_leaders(&[at.clone()]).await.pop().unwrap().unwrap());
+    assert!(
+        !admin.elect_preferred_leaders(std::slice::from_ref(&at)).await.pop().unwrap().unwrap()
+    );
     cluster.move_leader("t", 0, preferred.0 % 3 + 1).unwrap();
     let absent = TopicPartition::new("t", 9);
     let results = admin.elect_preferred_leaders(&[at, absent]).await;

@@ -28,7 +28,7 @@ fn round(n: u64, keys: u64, model: &mut Map) -> Writes {
     let mut writes = Writes::new();
     for i in 0..10 {
         let key = format!("key-{}", (n * 7 + i * 3) % keys).into_bytes();
-        if (n + i) % 11 == 0 {
+        if (n + i).is_multiple_of(11) {
             model.remove(&key);
             writes.delete(&key);
         } else {
