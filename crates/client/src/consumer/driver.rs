@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +53,8 @@ static FETCHERS: AtomicU32 = AtomicU32::new(0);
 pub(super) struct Mailbox {
     commands: Mutex<(Vec<Command>, bool)>,
     queues: Mutex<Vec<Weak<Shared>>>,
+    /// Nothing comes any more; a queue that is made now ends at once.
+    ended: AtomicBool,
     /// Rung by users and by readers that gave back bytes.
     pub(super) wake: Arc<Notify>,
 }
@@ -73,10 +75,14 @@ impl Mailbox {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.retain(|queue| queue.strong_count() > 0);
         queues.push(Arc::downgrade(queue));
+        if self.ended.load(Ordering::SeqCst) {
+            queue.close();
+        }
     }
 
     /// Ends all queues: their readers get what is in them, and then nothing any more.
     fn close_queues(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.iter().filter_map(Weak::upgrade).for_each(|queue| queue.close());
     }
@@ -107,7 +113,19 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Runs until the mailbox or the client is closed.
-    pub(super) async fn run(core: Arc<Core>, config: FetcherConfig, mailbox: Arc<Mailbox>) {
+    pub(super) fn run(
+        core: Arc<Core>,
+        config: FetcherConfig,
+        mailbox: Arc<Mailbox>,
+    ) -> impl Future<Output = ()> {
+        let ends_queues = EndsQueues(Arc::clone(&mailbox));
+        async move {
+            let _ends_queues = ends_queues;
+            Self::serve(core, config, mailbox).await;
+        }
+    }
+
+    async fn serve(core: Arc<Core>, config: FetcherConfig, mailbox: Arc<Mailbox>) {
         let rng = core.with_rng(fastrand::Rng::fork);
         let engine = Engine::new(config.clone(), core.config(), rng, Instant::now());
         let (answers, mut incoming) = mpsc::channel(ANSWERS_MAX);
@@ -274,10 +292,12 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+/// Ends the queues when the driver's task is gone, also if the I/O thread ended before it ran for the first time.
+struct EndsQueues(Arc<Mailbox>);
+
+impl Drop for EndsQueues {
     fn drop(&mut self) {
-        // Also when the I/O thread ends before the fetcher does.
-        self.mailbox.close_queues();
+        self.0.close_queues();
     }
 }
 
