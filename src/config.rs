@@ -52,7 +52,7 @@ pub struct Config {
     /// folder (`$XDG_DATA_HOME`, else `~/.local/share`), `./roka-state` where there is no home.
     /// Never a folder for temporary files: those are wiped at a reboot, and shared by users.
     pub state_dir: PathBuf,
-    /// Where rows are kept. Default: [`StoreKind::Log`].
+    /// Where rows are kept. Default: [`StoreKind::Sled`].
     pub store: StoreKind,
     /// Threads that run callbacks; partitions are spread over them. Default: the number of cores.
     pub workers: usize,

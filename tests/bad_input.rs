@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{Env, start, stream};
 use roka::{
-    Config, Emitter, EmitterError, Group, GroupGraph, Processor, ProcessorError, Table, TopicError,
+    Config, Emitter, EmitterError, Group, GroupGraph, LogStore, Processor, ProcessorError,
+    SledStore, Store, StoreKind, Table, TopicError,
 };
 
 fn graph(group: &str, input: &str) -> GroupGraph<String, u64> {
@@ -65,7 +66,7 @@ async fn no_broker_is_an_error_that_names_the_addresses() {
     let broker = format!("127.0.0.1:{port}");
     let config = Config {
         start_timeout: Duration::from_secs(1),
-        store: roka::StoreKind::Memory,
+        store: StoreKind::Memory,
         ..Config::new([broker.clone()])
     };
     let error = start(graph("g", "in"), config).ended().await.unwrap_err();
@@ -87,9 +88,15 @@ async fn a_store_that_somebody_else_has_open_is_waited_for_then_named() {
     env.topic(&input, 1).await;
     let config = env.config("a");
     let path = config.state_dir.join(&group).join(format!("{group}-table")).join("0");
-    let held = roka::SledStore::open(&path, 1 << 20).unwrap();
-    let error = start(graph(&group, &input), config).ended().await.unwrap_err();
-    assert!(matches!(error, ProcessorError::Store { .. }), "{error}");
-    assert!(error.to_string().contains("in use"), "{error}");
-    drop(held);
+    for kind in [StoreKind::Sled, StoreKind::Log] {
+        let config = Config { store: kind, ..config.clone() };
+        let held: Box<dyn Store> = match kind {
+            StoreKind::Sled => Box::new(SledStore::open(&path, 1 << 20).unwrap()),
+            _ => Box::new(LogStore::open(&path).unwrap()),
+        };
+        let error = start(graph(&group, &input), config).ended().await.unwrap_err();
+        assert!(matches!(error, ProcessorError::Store { .. }), "{error}");
+        assert!(error.to_string().contains("in use"), "{error}");
+        held.close().unwrap();
+    }
 }

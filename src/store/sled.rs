@@ -1,4 +1,4 @@
-//! A store on sled, one database per table partition.
+//! The default store: sled, one database per table partition.
 //!
 //! Why one database each, not one tree each in a shared database: a partition that leaves is deleted
 //! as a folder; a corrupt file costs one partition, not all; sled's folder lock then means exactly
