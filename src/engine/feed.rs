@@ -185,7 +185,7 @@ impl Feeds {
         &mut self,
         until: Option<Instant>,
     ) -> Result<Option<News>, FetchError> {
-        if self.feeds.iter().any(|feed| feed.block.is_empty() && !feed.chunks.is_empty()) {
+        if self.has_waiting() {
             return Ok(None);
         }
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
