@@ -2,7 +2,9 @@
 //!
 //! `cargo run -p roka-client --example admin` runs on an embedded cluster, with `-- host:port` on yours.
 
-use roka_client::admin::{ConfigChange, ConfigResource, NewTopic, OffsetSpec};
+use std::time::Duration;
+
+use roka_client::admin::{ConfigChange, ConfigResource, ConfigSource, NewTopic, OffsetSpec};
 use roka_client::{Client, Config, TopicPartition};
 
 #[tokio::main(flavor = "current_thread")]
@@ -31,10 +33,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let hour = ConfigChange::Set("retention.ms".into(), "3600000".into());
     admin.alter_config(ConfigResource::topic("admin-example"), &[hour]).await?;
-    for entry in admin.describe_config(ConfigResource::topic("admin-example")).await? {
-        if entry.name == "retention.ms" {
-            println!("  {} = {} ({:?})", entry.name, entry.value.unwrap_or_default(), entry.source);
+    // Another broker may take a moment to know it.
+    for _ in 0..50 {
+        let entries = admin.describe_config(ConfigResource::topic("admin-example")).await?;
+        let Some(entry) = entries.into_iter().find(|it| it.name == "retention.ms") else { break };
+        if entry.source == ConfigSource::Topic {
+            println!("  {} = {}", entry.name, entry.value.unwrap_or_default());
+            break;
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     let topic = admin.describe_topic("admin-example").await?;

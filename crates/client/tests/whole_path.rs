@@ -18,12 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn whole_path(bootstrap: &str, topic: &str, creates: bool) {
     let client = Client::new(Config::new(bootstrap)).unwrap();
     let admin = client.admin();
+    let brokers = admin.describe_cluster().await.unwrap().brokers;
     if creates {
-        admin.create_topic(NewTopic::new(topic, 3, 1)).await.unwrap();
+        let replication = brokers.len().min(2) as i16;
+        admin.create_topic(NewTopic::new(topic, 3, replication)).await.unwrap();
     }
 
-    let idempotent = client.admin().describe_cluster().await.unwrap().brokers[0].id;
-    let versions = admin.describe_versions(idempotent).await.unwrap();
+    let versions = admin.describe_versions(brokers[0].id).await.unwrap();
     let modern = versions.apis.contains_key(&roka_client::ApiKey::InitProducerId);
     let producer = client.producer(ProducerConfig::default().idempotent(modern)).unwrap();
     let handle = producer.topic(topic).await.unwrap();

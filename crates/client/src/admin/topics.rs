@@ -91,7 +91,7 @@ pub struct CreatedTopic {
 }
 
 impl Admin {
-    /// Creates a topic. [`ErrorCode::TOPIC_ALREADY_EXISTS`] may also mean that an attempt whose answer got
+    /// Creates a topic. Brokers other than the controller may take a moment to know it. [`ErrorCode::TOPIC_ALREADY_EXISTS`] may also mean that an attempt whose answer got
     /// lost succeeded.
     pub async fn create_topic(&self, topic: NewTopic) -> Result<CreatedTopic, Error> {
         only(self.create_topics(&[topic]).await)
