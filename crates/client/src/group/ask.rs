@@ -1,55 +1,80 @@
 //! One request of a group's protocol to its coordinator.
+//!
+//! A coordinator that does not answer in time is not waited for: the group is looked up again meanwhile, and if another
+//! broker coordinates it by now, the attempt is over.
 
 use std::{sync::Arc, time::Duration};
 
 use roka_protocol::{ErrorCode, Request};
+use tokio::time::timeout;
 
-use super::membership::{Failure, moves_coordinator};
-use crate::{Error, SendError, connection::Lane, coordinator::CoordinatorKind, core::Core};
+use super::membership::moves_coordinator;
+use crate::{
+    Error, NodeId, SendError,
+    connection::{Lane, api_of},
+    coordinator::CoordinatorKind,
+    core::Core,
+};
+
+/// After so long the coordinator is looked up again, while its answer is waited for.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why there is no good answer.
 #[derive(Debug, Clone)]
 pub(super) enum AskError {
-    /// The membership knows what to do.
-    Failure(Failure),
-    /// There is no way on: the broker cannot do what is needed, or forbids it.
-    Hopeless(String),
+    /// The group cannot be looked up, for this reason.
+    Refused(ErrorCode),
+    /// No answer; the next attempt may be elsewhere. With what was met, if anything was.
+    Unreachable(Option<SendError>),
+    /// There is no way on: the broker cannot do what is needed, or the client is closed.
+    Hopeless(Error),
 }
 
-impl From<Failure> for AskError {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
+/// How to ask.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) lane: Lane,
+    /// How long the coordinator may take.
+    pub(super) timeout: Duration,
+    /// The versions that can carry what is asked.
+    pub(super) versions: (i16, i16),
 }
 
 /// Asks the coordinator once. What went wrong with the coordinator is remembered, so that the next attempt finds
-/// the right one. `least` is the lowest version that can carry what is asked.
+/// the right one.
 pub(super) async fn ask<R: Request>(
     core: &Arc<Core>,
     group: &str,
-    lane: Lane,
-    timeout: Duration,
-    least: i16,
+    how: How,
     build: impl FnOnce(i16) -> R,
     outcome: impl FnOnce(&R::Response) -> ErrorCode,
 ) -> Result<(R::Response, ErrorCode), AskError> {
     let finding = core.coordinator(CoordinatorKind::Group, group);
-    let node = match tokio::time::timeout(timeout, finding).await {
-        Err(_) => return Err(Failure::Unreachable.into()),
-        Ok(Err(Error::Refused { code, .. })) => return Err(Failure::Code(code).into()),
-        Ok(Err(error)) => return Err(AskError::Hopeless(error.to_string())),
+    let node = match timeout(how.timeout, finding).await {
+        Err(_) => return Err(AskError::Unreachable(None)),
+        Ok(Err(Error::Refused { code, .. })) => return Err(AskError::Refused(code)),
+        Ok(Err(error)) => return Err(AskError::Hopeless(error)),
         Ok(Ok(node)) => node,
     };
-    let send = async {
-        let connection = core.connection(node, lane).await?;
-        let version = connection.version_of::<R>(None)?;
+    let asking = async {
+        let connection = core.connection(node, how.lane).await?;
+        let (least, most) = how.versions;
+        let version = connection.version_of::<R>(Some(most))?;
         if version < least {
-            let (api, have) = (crate::connection::api_of::<R>(), Some((0, version)));
-            return Err(SendError::UnsupportedVersion { node, api, need: (least, i16::MAX), have });
+            let (api, have) = (api_of::<R>(), Some((0, version)));
+            return Err(SendError::UnsupportedVersion { node, api, need: (least, most), have });
         }
-        connection.start_in(version, &build(version), timeout)?.await
+        connection.start_in(version, &build(version), how.timeout)?.await
     };
-    match send.await {
+    let answer = tokio::select! {
+        answer = asking => answer,
+        // The answer, should it still come, is dropped with the attempt.
+        () = moved_away(core, group, node) => {
+            tracing::debug!(group, %node, "the coordinator is another broker by now");
+            return Err(AskError::Unreachable(None));
+        }
+    };
+    match answer {
         Ok(response) => {
             let outcome = outcome(&response);
             if moves_coordinator(outcome) {
@@ -60,8 +85,21 @@ pub(super) async fn ask<R: Request>(
         Err(error) if error.is_retriable() => {
             tracing::debug!(group, %error, "the coordinator did not answer");
             core.forget_coordinator(CoordinatorKind::Group, group, node);
-            Err(Failure::Unreachable.into())
+            Err(AskError::Unreachable(Some(error)))
         }
-        Err(error) => Err(AskError::Hopeless(error.to_string())),
+        Err(SendError::Closed) => Err(AskError::Hopeless(Error::Closed)),
+        Err(error) => Err(AskError::Hopeless(error.into())),
+    }
+}
+
+/// Ends when another broker coordinates the group.
+async fn moved_away(core: &Arc<Core>, group: &str, node: NodeId) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        core.forget_coordinator(CoordinatorKind::Group, group, node);
+        match core.coordinator(CoordinatorKind::Group, group).await {
+            Ok(current) if current != node => return,
+            _ => {}
+        }
     }
 }

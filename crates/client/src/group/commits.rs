@@ -18,7 +18,11 @@ use roka_protocol::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{error::CommitError, membership::Membership};
+use super::{
+    ask::AskError,
+    error::CommitError,
+    membership::{Membership, moves_coordinator},
+};
 use crate::{
     Error, Subject, TopicPartition,
     action::{self, Action},
@@ -143,7 +147,7 @@ impl Commits {
     pub(super) fn answered(
         &mut self,
         group: &Arc<str>,
-        result: Result<OffsetCommitResponse, Error>,
+        result: Result<OffsetCommitResponse, AskError>,
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Option<(i32, ErrorCode)> {
@@ -151,7 +155,18 @@ impl Commits {
         let JobState::Sent(generation) = job.state else { return None };
         let response = match result {
             Ok(response) => response,
-            Err(error) => {
+            Err(AskError::Unreachable(error)) => {
+                job.last = error.map(Error::Send).or(job.last.take());
+                job.state = JobState::Waiting(now + job.backoff.next(rng));
+                return None;
+            }
+            Err(AskError::Refused(code)) => {
+                let subject = Subject::Group(group.clone());
+                let error = Error::refused(ApiKey::FindCoordinator, subject, code);
+                self.end_first(Err(CommitError::Client(error)));
+                return None;
+            }
+            Err(AskError::Hopeless(error)) => {
                 self.end_first(Err(CommitError::Client(error)));
                 return None;
             }
@@ -201,6 +216,13 @@ fn code_of(response: &OffsetCommitResponse, partition: &TopicPartition) -> Optio
     let topic = response.topics.iter().find(|topic| *topic.name == *partition.topic)?;
     let found = topic.partitions.iter().find(|it| it.partition_index == partition.partition)?;
     Some(ErrorCode(found.error_code))
+}
+
+/// The code in the response that says that the coordinator is another broker, if there is one.
+pub(super) fn outcome(response: &OffsetCommitResponse) -> ErrorCode {
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    let mut codes = partitions.map(|it| ErrorCode(it.error_code));
+    codes.find(|code| moves_coordinator(*code)).unwrap_or_default()
 }
 
 /// Who commits.

@@ -12,7 +12,8 @@ use std::{
 };
 
 use roka_protocol::messages::{
-    join_group::JoinGroupResponseMember, offset_commit::OffsetCommitResponse,
+    join_group::JoinGroupResponseMember,
+    offset_commit::{OffsetCommitRequest, OffsetCommitResponse},
     sync_group::SyncGroupRequestAssignment,
 };
 use tokio::{
@@ -22,6 +23,7 @@ use tokio::{
 
 use super::{
     GroupConfig,
+    ask::{AskError, How, ask},
     assignor::{Assignor, PartitionCounts, RebalanceProtocol},
     commits::{self, CommitJob, CommitStep, Commits, Committer},
     error::{CommitError, GroupError},
@@ -30,7 +32,7 @@ use super::{
     membership::{Input, Membership, Output, Settings},
     requests::{self, Caller, JoinAnswer},
 };
-use crate::{Error, connection::Lane, core::Core, metadata::Why, retry::Deadline, router::Target};
+use crate::{connection::Lane, core::Core, metadata::Why};
 
 /// A few requests are under way at any time.
 const ANSWERS_MAX: usize = 16;
@@ -88,7 +90,7 @@ enum Answer {
     Membership(Input),
     Joined(JoinAnswer),
     Led { generation: i32, result: Result<Led, GroupError> },
-    Committed(Result<OffsetCommitResponse, Error>),
+    Committed(Result<OffsetCommitResponse, AskError>),
 }
 
 /// The task of a member.
@@ -352,11 +354,13 @@ impl Driver {
             member_id: self.membership.member_id().to_string(),
             instance_id: self.config.instance_id.clone(),
         };
-        let deadline = Deadline::after(self.config.commit_timeout);
+        let timeout = self.config.commit_timeout.min(self.core.config().request_timeout);
+        let how = How { lane: Lane::Group, timeout, versions: COMMIT_BY_NAME };
         self.core.spawn(async move {
-            let target = Target::group(&committer.group);
             let build = |version| commits::request(&committer, &items, version);
-            let result = core.route_in(COMMIT_BY_NAME, target, Lane::Group, deadline, build).await;
+            let asked =
+                ask::<OffsetCommitRequest>(&core, &committer.group, how, build, commits::outcome);
+            let result = asked.await.map(|(response, _)| response);
             let _ = answers.send(Answer::Committed(result)).await;
         });
     }

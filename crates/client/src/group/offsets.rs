@@ -20,9 +20,13 @@ use roka_protocol::{
 };
 use tokio::time::Instant;
 
+use super::{
+    ask::{AskError, How, ask},
+    membership::moves_coordinator,
+};
 use crate::{
-    Error, Subject, TopicPartition, action, connection::Lane, consumer::Position, core::Core,
-    retry::Deadline, router::Target,
+    Error, NodeId, Outcome, SendError, Subject, TopicPartition, action, connection::Lane,
+    consumer::Position, coordinator::CoordinatorKind, core::Core, retry::Deadline,
 };
 
 /// From version 10 on topics go by id.
@@ -53,13 +57,20 @@ pub(super) async fn committed(
     let mut backoff = core.backoff();
     while !left.is_empty() {
         let build = |version| request(group, &left, version);
-        let response: OffsetFetchResponse =
-            core.route_in(BY_NAME, Target::group(group), Lane::Group, deadline, build).await?;
-        let mut last = None;
-        match answers(group, response) {
+        let timeout = core.config().request_timeout.min(deadline.left(Instant::now()));
+        let how = How { lane: Lane::Group, timeout, versions: BY_NAME };
+        let asked = ask::<OffsetFetchRequest>(core, group, how, build, outcome).await;
+        let (mut last, mut unreachable) = (None, None);
+        match asked.map(|(response, _)| answers(group, response)) {
+            Err(AskError::Unreachable(error)) => unreachable = error.map(Error::Send),
+            Err(AskError::Refused(code)) => {
+                let subject = Subject::Group(group.clone());
+                return Err(Error::refused(ApiKey::FindCoordinator, subject, code));
+            }
+            Err(AskError::Hopeless(error)) => return Err(error),
             // Refused as a whole.
-            Err(error) => last = Some(error),
-            Ok(answers) => left.retain(|partition| match answers.get(partition) {
+            Ok(Err(error)) => last = Some(error),
+            Ok(Ok(answers)) => left.retain(|partition| match answers.get(partition) {
                 Some(Ok(committed)) => {
                     found.insert(partition.clone(), committed.clone());
                     false
@@ -75,19 +86,34 @@ pub(super) async fn committed(
                 }
             }),
         }
-        let Some(last) = last else { break };
-        if !last.code().is_some_and(|code| action::of(code).is_retry()) {
-            return Err(last);
+        if left.is_empty() {
+            break;
+        }
+        if let Some(error) =
+            last.take_if(|it| !it.code().is_some_and(|it| action::of(it).is_retry()))
+        {
+            return Err(error);
         }
         let retry_at = Instant::now() + core.next_wait(&mut backoff);
         if deadline.passed(retry_at) {
             let operation = format!("reading the committed offsets of group {group}");
-            let (after, last) = (started.elapsed(), Some(Box::new(last)));
+            let (after, last) = (started.elapsed(), last.or(unreachable).map(Box::new));
             return Err(Error::Timeout { operation, after, last });
         }
         tokio::time::sleep_until(retry_at).await;
     }
     Ok(found)
+}
+
+/// The code in the response that says that the coordinator is another broker, if there is one.
+fn outcome(response: &OffsetFetchResponse) -> ErrorCode {
+    let mut found = ErrorCode::NONE;
+    response.each_code(&mut |code| {
+        if moves_coordinator(code) {
+            found = code;
+        }
+    });
+    found
 }
 
 fn subject(group: &Arc<str>, partition: &TopicPartition) -> Subject {

@@ -14,13 +14,13 @@ use roka_protocol::{
 
 use super::{
     GroupConfig,
-    ask::{AskError, ask},
+    ask::{AskError, How, ask},
     assignor::Assignor,
     error::GroupError,
     membership::{Failure, Input, Joined},
     subscription::{self, Subscription},
 };
-use crate::{TopicPartition, connection::Lane, core::Core};
+use crate::{Error, TopicPartition, connection::Lane, core::Core};
 
 /// What all members of the classic protocol for consumers say.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -52,6 +52,16 @@ impl Caller {
         third.max(self.config.heartbeat_interval).min(self.core.config().request_timeout)
     }
 
+    /// For what the coordinator holds until the group is complete.
+    fn held(&self, least: i16) -> How {
+        How { lane: self.lane, timeout: self.long(), versions: (least, i16::MAX) }
+    }
+
+    /// For what is answered at once.
+    fn plain(&self, timeout: Duration) -> How {
+        How { lane: Lane::Group, timeout, versions: (0, i16::MAX) }
+    }
+
     fn instance_id(&self) -> Option<String> {
         self.config.instance_id.as_ref().map(ToString::to_string)
     }
@@ -59,13 +69,13 @@ impl Caller {
     /// A failure, or the end of it all.
     fn failure(&self, error: AskError) -> Result<Failure, Input> {
         match error {
-            AskError::Failure(failure) => Ok(failure),
-            AskError::Hopeless(problem) => {
+            AskError::Refused(code) => Ok(Failure::Code(code)),
+            AskError::Unreachable(_) => Ok(Failure::Unreachable),
+            AskError::Hopeless(error) => {
                 let group = self.config.group_id.clone();
-                Err(Input::Broken(if self.core.is_closed() {
-                    GroupError::Left { group }
-                } else {
-                    GroupError::Impossible { group, problem }
+                Err(Input::Broken(match error {
+                    Error::Closed => GroupError::Left { group },
+                    error => GroupError::Impossible { group, problem: error.to_string() },
                 }))
             }
         }
@@ -141,15 +151,7 @@ pub(super) async fn join(
     };
     let code =
         |it: &roka_protocol::messages::join_group::JoinGroupResponse| ErrorCode(it.error_code);
-    let asked = ask::<JoinGroupRequest>(
-        core,
-        &config.group_id,
-        caller.lane,
-        caller.long(),
-        least,
-        build,
-        code,
-    );
+    let asked = ask::<JoinGroupRequest>(core, &config.group_id, caller.held(least), build, code);
     let response = match asked.await {
         Ok((response, ErrorCode::NONE)) => response,
         Ok((response, code)) => {
@@ -193,8 +195,7 @@ pub(super) async fn sync(
     };
     let code =
         |it: &roka_protocol::messages::sync_group::SyncGroupResponse| ErrorCode(it.error_code);
-    let asked =
-        ask::<SyncGroupRequest>(core, &config.group_id, caller.lane, caller.long(), 0, build, code);
+    let asked = ask::<SyncGroupRequest>(core, &config.group_id, caller.held(0), build, code);
     match asked.await {
         Ok((response, ErrorCode::NONE)) => {
             match subscription::decode_assignment(response.assignment) {
@@ -217,15 +218,8 @@ pub(super) async fn heartbeat(caller: &Caller, member_id: String, generation: i3
     };
     let code =
         |it: &roka_protocol::messages::heartbeat::HeartbeatResponse| ErrorCode(it.error_code);
-    let asked = ask::<HeartbeatRequest>(
-        core,
-        &config.group_id,
-        Lane::Group,
-        caller.short(),
-        0,
-        build,
-        code,
-    );
+    let asked =
+        ask::<HeartbeatRequest>(core, &config.group_id, caller.plain(caller.short()), build, code);
     match asked.await {
         Ok((_, code)) => {
             let result = code.ok().map_err(Failure::Code);
@@ -261,7 +255,7 @@ pub(super) async fn leave(caller: &Caller, member_id: String) {
         |it: &roka_protocol::messages::leave_group::LeaveGroupResponse| ErrorCode(it.error_code);
     let timeout = GOODBYE.min(core.config().request_timeout);
     let asked =
-        ask::<LeaveGroupRequest>(core, &config.group_id, Lane::Group, timeout, 0, build, code);
+        ask::<LeaveGroupRequest>(core, &config.group_id, caller.plain(timeout), build, code);
     if let Err(error) = asked.await {
         tracing::debug!(group = %config.group_id, ?error, "left without a goodbye");
     }

@@ -53,18 +53,21 @@ impl Engine {
             Slot::Regular => node.regular.take(),
             Slot::Express => node.express.take(),
         };
-        let Some(flight) = flight else { return };
+        let Some(mut flight) = flight else { return };
+        // A seek, another assignment or another leader took the others out of the request.
+        let is_in = |name: &TopicPartition| {
+            self.parts.get(name).is_some_and(|part| part.is_in(flight.number))
+        };
+        flight.asked.retain(|name, _| is_in(name));
         for name in flight.asked.keys() {
-            if let Some(part) = self.parts.get_mut(name)
-                && part.busy == Some(flight.number)
-            {
+            if let Some(part) = self.parts.get_mut(name) {
                 part.busy = None;
                 // Until it turns out that the express request brought something.
                 part.patient = slot == Slot::Express;
             }
         }
         match result {
-            Ok(fetched) => self.answered(id, slot, &flight, fetched, now),
+            Ok(fetched) => self.answered(id, slot, flight, fetched, now),
             Err(FetchFailure::NoSessions) => {
                 let node = self.node(id);
                 node.sessionless = true;
@@ -95,7 +98,7 @@ impl Engine {
         &mut self,
         id: NodeId,
         slot: Slot,
-        flight: &Flight,
+        mut flight: Flight,
         Fetched { response, version }: Fetched,
         now: Instant,
     ) {
@@ -118,8 +121,9 @@ impl Engine {
             let Some(name) = self.topic_name(&topic.topic, topic.topic_id) else { continue };
             for data in topic.partitions {
                 let name = TopicPartition::new(name.clone(), data.partition_index);
-                if let Some(asked) = flight.asked.get(&name) {
-                    self.partition(&name, asked, data, version, now);
+                // Each once, whatever the broker says twice.
+                if let Some(asked) = flight.asked.remove(&name) {
+                    self.partition(&name, &asked, data, version, now);
                 }
             }
         }
@@ -150,11 +154,6 @@ impl Engine {
         topic.map(|topic| topic.name.clone())
     }
 
-    /// The part, if it is still of the era in which it was asked for.
-    fn part(&mut self, name: &TopicPartition, era: u64) -> Option<&mut Part> {
-        self.parts.get_mut(name).filter(|part| part.era == era && part.flow.era() == era)
-    }
-
     fn partition(
         &mut self,
         name: &TopicPartition,
@@ -165,7 +164,7 @@ impl Engine {
     ) {
         let mut rng = self.rng.fork();
         let lease = self.lease;
-        let Some(part) = self.part(name, asked.era) else { return };
+        let Some(part) = self.parts.get_mut(name) else { return };
         let code = ErrorCode(data.error_code);
         let diverging = &data.diverging_epoch;
         if !code.is_ok() {
@@ -248,7 +247,7 @@ impl Engine {
         result: Result<Option<Position>, Option<ErrorCode>>,
         now: Instant,
     ) {
-        self.looked_up(&want.name, want.era, want.attempt, now, result, |part, found| {
+        self.looked_up(&want.name, want.number, want.attempt, now, result, |part, found| {
             part.place.found(found)
         });
     }
@@ -260,7 +259,7 @@ impl Engine {
         result: Result<Option<Position>, Option<ErrorCode>>,
         now: Instant,
     ) {
-        self.looked_up(&want.name, want.era, want.attempt, now, result, |part, end| {
+        self.looked_up(&want.name, want.number, want.attempt, now, result, |part, end| {
             part.place.validated(end)
         });
     }
@@ -268,14 +267,15 @@ impl Engine {
     fn looked_up<T>(
         &mut self,
         name: &TopicPartition,
-        era: u64,
+        number: u64,
         attempt: Attempt,
         now: Instant,
         result: Result<T, Option<ErrorCode>>,
         good: impl FnOnce(&mut Part, T) -> Reaction,
     ) {
         let mut rng = self.rng.fork();
-        let Some(part) = self.part(name, era) else { return };
+        let part = self.parts.get_mut(name).filter(|part| part.is_in(number));
+        let Some(part) = part else { return };
         part.busy = None;
         let reaction = match result {
             Ok(value) => good(part, value),

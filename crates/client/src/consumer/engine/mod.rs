@@ -8,6 +8,8 @@
 //! - The next Fetch leaves as soon as the answer to the last is split, not when it is read, as long as there is
 //!   room: see [`flow`](super::flow).
 //! - A partition is in at most one request at any time. What comes back for an era that is over is dropped.
+//! - A broker that does not answer in time is not waited for: metadata is asked for meanwhile, and partitions that are
+//!   led by another broker by now leave the request. What comes back for them is dropped.
 
 mod answers;
 mod plan;
@@ -92,7 +94,8 @@ pub(super) struct FetchPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListWant {
     pub(super) name: TopicPartition,
-    pub(super) era: u64,
+    /// The request it is in.
+    pub(super) number: u64,
     pub(super) timestamp: i64,
     pub(super) attempt: Attempt,
 }
@@ -101,7 +104,8 @@ pub(super) struct ListWant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ValidateWant {
     pub(super) name: TopicPartition,
-    pub(super) era: u64,
+    /// The request it is in.
+    pub(super) number: u64,
     pub(super) position: Position,
     pub(super) attempt: Attempt,
 }
@@ -113,22 +117,30 @@ struct Part {
     flow: Arc<Flow>,
     place: Place,
     paused: bool,
-    /// The number of the request it is in.
-    busy: Option<u64>,
+    /// The request it is in.
+    busy: Option<Busy>,
     /// An express Fetch brought nothing: it waits for the regular one.
     patient: bool,
     /// The least to ask for, in bytes: a broker before Fetch v3 cuts a batch that is larger than what is asked for.
     least_bytes: usize,
 }
 
+/// The request that a partition is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Busy {
+    number: u64,
+    node: NodeId,
+}
+
 struct Asked {
-    era: u64,
     attempt: Attempt,
     bytes: usize,
 }
 
 struct Flight {
     number: u64,
+    /// Then it is late.
+    due: Instant,
     asked: Map<TopicPartition, Asked>,
 }
 
@@ -247,6 +259,9 @@ impl Engine {
         let names: Vec<_> = self.parts.keys().cloned().collect();
         for name in names {
             self.look_up(&name, now);
+            if let Some(part) = self.parts.get_mut(&name) {
+                part.leave_request(now);
+            }
         }
         // A broker that left takes its session with it.
         self.nodes.retain(|id, node| {
@@ -335,6 +350,19 @@ impl Engine {
 }
 
 impl Part {
+    /// Does not wait for a broker that is not the one to ask any more.
+    fn leave_request(&mut self, now: Instant) {
+        let Some(busy) = self.busy else { return };
+        if self.whom(now).is_some_and(|node| node != busy.node) {
+            self.busy = None;
+            self.patient = false;
+        }
+    }
+
+    fn is_in(&self, number: u64) -> bool {
+        self.busy.is_some_and(|busy| busy.number == number)
+    }
+
     fn position(&self) -> Option<Position> {
         match self.place.stage() {
             Stage::Reading(position) => Some(position),

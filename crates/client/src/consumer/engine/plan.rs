@@ -5,7 +5,9 @@ use std::{collections::hash_map::Entry, time::Duration};
 use roka_protocol::Uuid;
 use tokio::time::Instant;
 
-use super::{Action, Asked, Engine, FetchPlan, Flight, ListWant, Map, Part, Slot, ValidateWant};
+use super::{
+    Action, Asked, Busy, Engine, FetchPlan, Flight, ListWant, Map, Part, Slot, ValidateWant,
+};
 use crate::{
     NodeId, TopicPartition,
     consumer::{
@@ -19,6 +21,8 @@ use crate::{
 const BRISK_WAIT: Duration = Duration::from_millis(100);
 /// An express Fetch. Not 0: Redpanda once did not answer that.
 const EXPRESS_WAIT: Duration = Duration::from_millis(1);
+/// An answer that takes longer than it may by so much is late.
+const LATE: Duration = Duration::from_secs(2);
 /// What a partition of which nothing is on its way may always ask for, in bytes, also of a full queue.
 const STARVED_BYTES: usize = 16 << 10;
 const LATEST: i64 = -1;
@@ -53,7 +57,7 @@ impl Bucket {
         most: usize,
         now: Instant,
     ) {
-        let (name, era, attempt) = (name.clone(), part.era, part.place.attempt(node));
+        let (name, number, attempt) = (name.clone(), 0, part.place.attempt(node));
         match part.place.stage() {
             Stage::Stopped => {}
             Stage::Seeking(search) => {
@@ -62,10 +66,10 @@ impl Bucket {
                     Start::Latest | Start::At(_) => LATEST,
                     Start::Timestamp(at) => at,
                 };
-                self.lists.push(ListWant { name, era, timestamp, attempt });
+                self.lists.push(ListWant { name, number, timestamp, attempt });
             }
             Stage::Validating(position) => {
-                self.validates.push(ValidateWant { name, era, position, attempt });
+                self.validates.push(ValidateWant { name, number, position, attempt });
             }
             Stage::Reading(position) => match part.allowance(most) {
                 None => self.left_out = true,
@@ -89,7 +93,7 @@ impl Bucket {
 
 impl Part {
     /// Whom to ask next, if there is something to ask.
-    fn whom(&mut self, now: Instant) -> Option<NodeId> {
+    pub(super) fn whom(&mut self, now: Instant) -> Option<NodeId> {
         match self.place.stage() {
             Stage::Stopped => None,
             Stage::Reading(_) if self.paused => None,
@@ -120,15 +124,24 @@ impl Engine {
         self.wake_at = None;
         let mut actions = Vec::new();
         let buckets = self.buckets(now);
+        self.look_for_late(now);
         let nodes = buckets.len();
         for (node, bucket) in buckets {
             if !bucket.lists.is_empty() {
-                self.mark_lists(&bucket.lists);
-                actions.push(Action::List { node, wants: bucket.lists });
+                let (mut wants, number) = (bucket.lists, self.flight());
+                for want in &mut wants {
+                    want.number = number;
+                    self.mark(&want.name, number, node);
+                }
+                actions.push(Action::List { node, wants });
             }
             if !bucket.validates.is_empty() {
-                self.mark_validates(&bucket.validates);
-                actions.push(Action::Validate { node, wants: bucket.validates });
+                let (mut wants, number) = (bucket.validates, self.flight());
+                for want in &mut wants {
+                    want.number = number;
+                    self.mark(&want.name, number, node);
+                }
+                actions.push(Action::Validate { node, wants });
             }
             if !bucket.ready.is_empty() {
                 actions.extend(self.fetch(node, bucket.ready, bucket.left_out, nodes, now));
@@ -215,19 +228,21 @@ impl Engine {
             .into_iter()
             .filter_map(|(name, bytes)| {
                 let part = self.parts.get_mut(&name)?;
-                part.busy = Some(number);
+                part.busy = Some(Busy { number, node: id });
                 part.patient = false;
                 let (attempt, bytes) = (part.place.attempt(id), bytes as usize);
-                Some((name, Asked { era: part.era, attempt, bytes }))
+                Some((name, Asked { attempt, bytes }))
             })
             .collect();
-        let flight = Some(Flight { number, asked });
-        let node = self.node(id);
         let max_wait = match slot {
             Slot::Regular if brisk => config_wait.min(BRISK_WAIT),
             Slot::Regular => config_wait,
             Slot::Express => EXPRESS_WAIT,
         };
+        let due = now + max_wait + LATE;
+        self.wake_by(due);
+        let flight = Some(Flight { number, due, asked });
+        let node = self.node(id);
         match slot {
             Slot::Regular => node.regular = flight,
             Slot::Express => node.express = flight,
@@ -236,21 +251,27 @@ impl Engine {
         Some(Action::Fetch { node: id, slot, plan })
     }
 
-    fn mark_lists(&mut self, wants: &[ListWant]) {
-        let number = self.flight();
-        for want in wants {
-            if let Some(part) = self.parts.get_mut(&want.name) {
-                part.busy = Some(number);
-            }
+    fn mark(&mut self, name: &TopicPartition, number: u64, node: NodeId) {
+        if let Some(part) = self.parts.get_mut(name) {
+            part.busy = Some(Busy { number, node });
         }
     }
 
-    fn mark_validates(&mut self, wants: &[ValidateWant]) {
-        let number = self.flight();
-        for want in wants {
-            if let Some(part) = self.parts.get_mut(&want.name) {
-                part.busy = Some(number);
+    /// Asks for metadata while a broker does not answer: its partitions may have another leader by now.
+    fn look_for_late(&mut self, now: Instant) {
+        let mut next: Option<Instant> = None;
+        for (id, node) in &mut self.nodes {
+            for flight in node.regular.iter_mut().chain(&mut node.express) {
+                if flight.due <= now {
+                    tracing::debug!(node = %id, "a Fetch is late");
+                    flight.due = now + LATE;
+                    self.refresh = true;
+                }
+                next = Some(next.map_or(flight.due, |next| next.min(flight.due)));
             }
+        }
+        if let Some(at) = next {
+            self.wake_by(at);
         }
     }
 

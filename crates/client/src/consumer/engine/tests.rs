@@ -310,6 +310,42 @@ fn a_broker_that_cannot_be_reached_rests() {
 }
 
 #[test]
+fn a_broker_that_is_silent_is_left_when_another_leads() {
+    let mut bench = Bench::new(&[(Some(1), 0), (Some(1), 0)]);
+    bench.assign(0, Position::at(0), ResetPolicy::Fail);
+    bench.assign(1, Position::at(0), ResetPolicy::Fail);
+    let silent = bench.fetch();
+    let start = bench.now;
+    bench.wait();
+    assert!(needs_refresh(&bench.poll()), "late");
+    assert!(bench.now - start < 3000 * MS);
+    bench.leaders(&[(Some(2), 1), (Some(1), 0)]);
+    let moved = bench.fetch();
+    assert_eq!((moved.node, moved.wants()), (NodeId(2), vec![(0, 0)]));
+    bench.answer(&moved, 0, vec![records(0, 0, 2)]);
+    // When it speaks at last, what it says of the partition that left does not count.
+    bench.answer(&silent, 9, vec![records(0, 0, 2), records(1, 0, 2)]);
+    let partitions: Vec<_> = bench
+        .events()
+        .into_iter()
+        .map(|event| match event {
+            FetchEvent::Data(chunk) => chunk.partition().partition,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(partitions, [0, 1]);
+}
+
+#[test]
+fn what_a_broker_says_twice_counts_once() {
+    let mut bench = Bench::new(&[(Some(1), 0)]);
+    bench.assign(0, Position::at(0), ResetPolicy::Fail);
+    let sent = bench.fetch();
+    bench.answer(&sent, 9, vec![records(0, 0, 2), records(0, 0, 2)]);
+    assert_eq!(bench.events().len(), 1);
+}
+
+#[test]
 fn a_lost_session_is_opened_again_at_once_but_not_in_a_loop() {
     let mut bench = Bench::new(&[(Some(1), 0)]);
     bench.assign(0, Position::at(0), ResetPolicy::Fail);
