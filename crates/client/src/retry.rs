@@ -61,6 +61,11 @@ impl Deadline {
     pub(crate) fn passed(self, now: Instant) -> bool {
         now >= self.0
     }
+
+    /// What is left of the time.
+    pub(crate) fn left(self, now: Instant) -> Duration {
+        self.0.saturating_duration_since(now)
+    }
 }
 
 #[cfg(test)]
@@ -98,5 +103,7 @@ mod tests {
         assert!(!deadline.passed(now + Duration::from_secs(2)));
         assert!(deadline.passed(now + Duration::from_secs(3)));
         assert!(!Deadline::from(now, Duration::MAX).passed(now));
+        assert_eq!(deadline.left(now + Duration::from_secs(2)), Duration::from_secs(1));
+        assert_eq!(deadline.left(now + Duration::from_secs(4)), Duration::ZERO);
     }
 }

@@ -25,8 +25,8 @@ use super::{
     membership::moves_coordinator,
 };
 use crate::{
-    Error, NodeId, Outcome, SendError, Subject, TopicPartition, action, connection::Lane,
-    consumer::Position, coordinator::CoordinatorKind, core::Core, retry::Deadline,
+    Error, Outcome, Subject, TopicPartition, action, connection::Lane, consumer::Position,
+    core::Core, retry::Deadline,
 };
 
 /// From version 10 on topics go by id.

@@ -40,6 +40,11 @@ pub(super) struct Caller {
     pub(super) lane: Lane,
 }
 
+/// For what is answered at once.
+fn plain(timeout: Duration) -> How {
+    How { lane: Lane::Group, timeout, versions: (0, i16::MAX) }
+}
+
 impl Caller {
     /// How long the coordinator may hold a request until the group is complete.
     fn long(&self) -> Duration {
@@ -55,11 +60,6 @@ impl Caller {
     /// For what the coordinator holds until the group is complete.
     fn held(&self, least: i16) -> How {
         How { lane: self.lane, timeout: self.long(), versions: (least, i16::MAX) }
-    }
-
-    /// For what is answered at once.
-    fn plain(&self, timeout: Duration) -> How {
-        How { lane: Lane::Group, timeout, versions: (0, i16::MAX) }
     }
 
     fn instance_id(&self) -> Option<String> {
@@ -218,8 +218,7 @@ pub(super) async fn heartbeat(caller: &Caller, member_id: String, generation: i3
     };
     let code =
         |it: &roka_protocol::messages::heartbeat::HeartbeatResponse| ErrorCode(it.error_code);
-    let asked =
-        ask::<HeartbeatRequest>(core, &config.group_id, caller.plain(caller.short()), build, code);
+    let asked = ask::<HeartbeatRequest>(core, &config.group_id, plain(caller.short()), build, code);
     match asked.await {
         Ok((_, code)) => {
             let result = code.ok().map_err(Failure::Code);
@@ -254,8 +253,7 @@ pub(super) async fn leave(caller: &Caller, member_id: String) {
     let code =
         |it: &roka_protocol::messages::leave_group::LeaveGroupResponse| ErrorCode(it.error_code);
     let timeout = GOODBYE.min(core.config().request_timeout);
-    let asked =
-        ask::<LeaveGroupRequest>(core, &config.group_id, caller.plain(timeout), build, code);
+    let asked = ask::<LeaveGroupRequest>(core, &config.group_id, plain(timeout), build, code);
     if let Err(error) = asked.await {
         tracing::debug!(group = %config.group_id, ?error, "left without a goodbye");
     }
