@@ -21,11 +21,19 @@ pub struct Builder {
     base_port: u16,
     racks: bool,
     settings: Vec<(String, String)>,
+    transaction_version: i16,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { nodes: 1, data_dir: None, base_port: 0, racks: false, settings: Vec::new() }
+        Self {
+            nodes: 1,
+            data_dir: None,
+            base_port: 0,
+            racks: false,
+            settings: Vec::new(),
+            transaction_version: 2,
+        }
     }
 }
 
@@ -67,6 +75,14 @@ impl Builder {
         self
     }
 
+    /// The version of the transaction protocol that clients shall use, 0 to 2, as the feature `transaction.version`
+    /// (KIP-890) says it. Default: 2, where every end of a transaction raises the producer's epoch.
+    #[must_use]
+    pub fn transaction_version(mut self, version: i16) -> Self {
+        self.transaction_version = version;
+        self
+    }
+
     /// Starts the cluster on threads of its own, and returns when every node listens.
     pub fn start_blocking(self) -> Result<Cluster, Error> {
         let (told, hear) = mpsc::sync_channel(1);
@@ -93,6 +109,7 @@ impl Builder {
         if !(1..=100).contains(&self.nodes) {
             return Err(Error::Nodes(self.nodes));
         }
+        check_transaction_version(self.transaction_version)?;
         let mut config = BrokerConfig::default();
         for (name, value) in &self.settings {
             config.set(name, value)?;
@@ -107,6 +124,12 @@ impl Builder {
             racks: self.racks,
             data_dir: self.data_dir,
             config,
+            transaction_version: self.transaction_version,
         })
     }
+}
+
+/// Whether there is such a version of the transaction protocol.
+pub(crate) fn check_transaction_version(version: i16) -> Result<(), Error> {
+    if (0..=2).contains(&version) { Ok(()) } else { Err(Error::TransactionVersion(version)) }
 }

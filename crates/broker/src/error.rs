@@ -15,6 +15,9 @@ pub enum Error {
     /// The number of nodes.
     #[error("{0} nodes: a cluster has 1 to 100")]
     Nodes(usize),
+    /// The level of the feature `transaction.version`.
+    #[error("transaction version {0}: there are 0, 1 and 2")]
+    TransactionVersion(i16),
     /// A port cannot be taken.
     #[error("node {node} cannot listen on {address}: {source}")]
     Listen {

@@ -36,12 +36,14 @@ mod config;
 mod error;
 mod faults;
 mod group;
+mod journal;
 mod log;
 mod net;
 mod node;
 mod releases;
 mod runtime;
 mod state;
+mod transaction;
 
 pub use builder::Builder;
 pub use cluster::Cluster;

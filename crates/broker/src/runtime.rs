@@ -17,6 +17,7 @@ use crate::{
     group,
     net::Port,
     state::{NodeInfo, Shared, snapshot::Snapshot},
+    transaction,
 };
 
 /// What is to be started, checked.
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) racks: bool,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) config: BrokerConfig,
+    /// The level of the feature `transaction.version`.
+    pub(crate) transaction_version: i16,
 }
 
 /// A cluster's parts, ready to be commanded. No node listens yet.
@@ -98,12 +101,16 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
     };
     let cluster_id = former.as_ref().map_or_else(new_cluster_id, |it| it.cluster_id.clone());
     let shared = Shared::new(cluster_id, plan.data_dir, plan.config, nodes);
+    shared.transactions.set_version(plan.transaction_version);
     if let Some(former) = former {
         shared.restore(former).map_err(Error::io("cannot open the topics of the data folder"))?;
     }
     let shared = Arc::new(shared);
     shared.groups.open(&shared).map_err(Error::io("cannot read the offsets in the data folder"))?;
+    let what = "cannot read the transactions in the data folder";
+    shared.transactions.open(&shared).map_err(Error::io(what))?;
     handle.spawn(group::keep_time(shared.clone()));
+    handle.spawn(transaction::keep_time(shared.clone()));
     Ok(Started { shared, ports, handle, end, folder: held })
 }
 

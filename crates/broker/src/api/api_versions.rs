@@ -1,21 +1,47 @@
-//! `ApiVersions`: which APIs the node serves in which versions (KIP-35, KIP-511).
+//! `ApiVersions`: which APIs the node serves in which versions (KIP-35, KIP-511), and which features the cluster has
+//! settled on (KIP-584): clients choose the protocol of transactions by `transaction.version` (KIP-890).
 
 use roka_protocol::{
     ApiKey, Error, ErrorCode, frame,
-    messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse},
+    messages::api_versions::{
+        ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey,
+        SupportedFeatureKey,
+    },
 };
 
 use super::{Answer, Handler, RequestContext, SUPPORTED, served};
 use crate::node::Node;
 
+const TRANSACTION_VERSION: &str = "transaction.version";
+
 impl Handler for ApiVersionsRequest {
     async fn handle(self, node: &Node, _: &RequestContext) -> ApiVersionsResponse {
-        ApiVersionsResponse { api_keys: versions(node), ..Default::default() }
+        let mut response = ApiVersionsResponse { api_keys: versions(node), ..Default::default() };
+        if has_second_version(node) {
+            let (level, epoch) = node.shared.transactions.version();
+            let name = || TRANSACTION_VERSION.to_owned();
+            response.supported_features =
+                vec![SupportedFeatureKey { name: name(), min_version: 0, max_version: 2 }];
+            response.finalized_features_epoch = epoch;
+            response.finalized_features = vec![FinalizedFeatureKey {
+                name: name(),
+                max_version_level: level,
+                min_version_level: level,
+            }];
+        }
+        response
     }
 
     fn refuse(&self, error: ErrorCode) -> ApiVersionsResponse {
         ApiVersionsResponse { error_code: error.0, ..Default::default() }
     }
+}
+
+/// Whether the node admits to all versions that the second protocol of transactions needs. One that pretends to be older
+/// knows nothing of the feature.
+fn has_second_version(node: &Node) -> bool {
+    let least = [(ApiKey::Produce, 12), (ApiKey::EndTxn, 5), (ApiKey::TxnOffsetCommit, 5)];
+    least.iter().all(|&(api, version)| served(node, api).contains(&version))
 }
 
 fn versions(node: &Node) -> Vec<ApiVersion> {

@@ -1,10 +1,19 @@
-//! What the APIs of groups check first.
+//! What the APIs of groups and of transactions check first.
 
 use roka_protocol::ErrorCode;
 
 use crate::node::Node;
 
-/// Whether this node coordinates the group.
+/// The error as a version says it that may not know `PRODUCER_FENCED` yet.
+pub(super) fn fenced(error: ErrorCode, is_known: bool) -> ErrorCode {
+    if error == ErrorCode::PRODUCER_FENCED && !is_known {
+        ErrorCode::INVALID_PRODUCER_EPOCH
+    } else {
+        error
+    }
+}
+
+/// Whether this node coordinates the group, or the transactional id.
 pub(super) fn check(node: &Node, group: &str) -> Result<(), ErrorCode> {
     if node.shared.groups.coordinator(&node.shared, group) == Some(node.id()) {
         Ok(())

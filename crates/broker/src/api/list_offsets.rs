@@ -106,23 +106,24 @@ fn list(
         timestamp,
         epoch: state.log.epochs.at(offset).unwrap_or(-1),
     };
+    let end = if committed_only { state.log.last_stable() } else { state.log.end() };
     match asked.timestamp {
         LATEST => {
-            let offset = if committed_only { state.log.last_stable() } else { state.log.end() };
+            let offset = end;
             Ok(Place { offset, timestamp: -1, epoch: state.leadership.epoch })
         }
         EARLIEST | EARLIEST_LOCAL => Ok(place(&state, state.log.start(), -1)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(place(&state, -1, -1)),
         MAX_TIMESTAMP => {
             let newest = state.log.max_timestamp();
-            search(&mut state, newest)
+            search(&mut state, newest, end)
         }
-        timestamp => search(&mut state, timestamp),
+        timestamp => search(&mut state, timestamp, end),
     }
 }
 
-/// The first record at or after `timestamp`.
-fn search(state: &mut PartitionState, timestamp: i64) -> Result<Place, ErrorCode> {
+/// The first record at or after `timestamp`, if it lies before `end`.
+fn search(state: &mut PartitionState, timestamp: i64, end: i64) -> Result<Place, ErrorCode> {
     let none = Place { offset: -1, timestamp: -1, epoch: -1 };
     if timestamp < 0 {
         return Ok(none);
@@ -132,6 +133,7 @@ fn search(state: &mut PartitionState, timestamp: i64) -> Result<Place, ErrorCode
         tracing::error!(%error, "search by time failed");
         ErrorCode::KAFKA_STORAGE_ERROR
     })?;
+    let found = found.filter(|&(offset, _)| offset < end);
     Ok(found.map_or(none, |(offset, timestamp)| Place {
         offset: offset.max(start),
         timestamp,

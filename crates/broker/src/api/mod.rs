@@ -5,6 +5,8 @@
 //! - reports errors in the response, as Kafka does; it has no other way to fail;
 //! - takes locks for as long as it looks, never across an await.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
@@ -20,7 +22,9 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod elect_leaders;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -32,6 +36,7 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -39,6 +44,8 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 pub(crate) use fetch::session::Sessions;
 
@@ -139,6 +146,11 @@ apis! {
     DeleteTopics delete_topics::DeleteTopicsRequest 0..=6;
     DeleteRecords delete_records::DeleteRecordsRequest 0..=2;
     InitProducerId init_producer_id::InitProducerIdRequest 0..=6;
+    AddPartitionsToTxn add_partitions_to_txn::AddPartitionsToTxnRequest 0..=5;
+    AddOffsetsToTxn add_offsets_to_txn::AddOffsetsToTxnRequest 0..=4;
+    EndTxn end_txn::EndTxnRequest 0..=5;
+    WriteTxnMarkers write_txn_markers::WriteTxnMarkersRequest 0..=2;
+    TxnOffsetCommit txn_offset_commit::TxnOffsetCommitRequest 0..=6;
     OffsetForLeaderEpoch offset_for_leader_epoch::OffsetForLeaderEpochRequest 0..=4;
     DescribeConfigs describe_configs::DescribeConfigsRequest 0..=4;
     AlterConfigs alter_configs::AlterConfigsRequest 0..=2;
@@ -149,6 +161,8 @@ apis! {
     AlterPartitionReassignments alter_partition_reassignments::AlterPartitionReassignmentsRequest 0..=1;
     DescribeProducers describe_producers::DescribeProducersRequest 0..=0;
     ListPartitionReassignments list_partition_reassignments::ListPartitionReassignmentsRequest 0..=0;
+    DescribeTransactions describe_transactions::DescribeTransactionsRequest 0..=0;
+    ListTransactions list_transactions::ListTransactionsRequest 0..=1;
     DescribeCluster describe_cluster::DescribeClusterRequest 0..=2;
     DescribeTopicPartitions describe_topic_partitions::DescribeTopicPartitionsRequest 0..=0;
 }

@@ -2,6 +2,8 @@
 //!
 //! A partition without a position, or one that does not exist, has offset -1 and no error, as in Kafka. Up to version 7
 //! a request asks about one group; it is answered by the same code as the later ones that ask about several.
+//!
+//! Who asks for stable positions gets none that an open transaction may change (KIP-447).
 
 use roka_protocol::{
     ErrorCode, Uuid,
@@ -24,7 +26,7 @@ impl Handler for OffsetFetchRequest {
     async fn handle(self, node: &Node, ctx: &RequestContext) -> OffsetFetchResponse {
         let answer =
             |group: &OffsetFetchRequestGroup| match coordinator::check(node, &group.group_id) {
-                Ok(()) => group_answer(&node.shared, group, ctx.version),
+                Ok(()) => group_answer(&node.shared, group, ctx.version, self.require_stable),
                 Err(error) => refuse_group(group, error),
             };
         if ctx.version >= BATCHED {
@@ -79,10 +81,12 @@ fn group_answer(
     shared: &Shared,
     group: &OffsetFetchRequestGroup,
     version: i16,
+    stable: bool,
 ) -> OffsetFetchResponseGroup {
+    let id = &group.group_id;
     let topics = match &group.topics {
-        Some(topics) => topics.iter().map(|it| topic_answer(shared, &group.group_id, it)).collect(),
-        None => everything(shared, &group.group_id, version),
+        Some(topics) => topics.iter().map(|it| topic_answer(shared, id, it, stable)).collect(),
+        None => everything(shared, id, version, stable),
     };
     OffsetFetchResponseGroup { group_id: group.group_id.clone(), topics, error_code: 0 }
 }
@@ -91,6 +95,7 @@ fn topic_answer(
     shared: &Shared,
     group: &str,
     asked: &OffsetFetchRequestTopics,
+    stable: bool,
 ) -> OffsetFetchResponseTopics {
     let by_id = !asked.topic_id.is_zero();
     let name = match shared.topics.by_id(asked.topic_id) {
@@ -100,6 +105,9 @@ fn topic_answer(
     };
     let partitions = shared.groups.offsets(|offsets| {
         let partition = |&index: &i32| match offsets.get(group, &name, index) {
+            _ if stable && offsets.is_pending(group, &name, index) => {
+                no_position(index, ErrorCode::UNSTABLE_OFFSET_COMMIT)
+            }
             Some(committed) => position(index, committed),
             None => no_position(index, ErrorCode::NONE),
         };
@@ -109,7 +117,12 @@ fn topic_answer(
 }
 
 /// All positions that the group has.
-fn everything(shared: &Shared, group: &str, version: i16) -> Vec<OffsetFetchResponseTopics> {
+fn everything(
+    shared: &Shared,
+    group: &str,
+    version: i16,
+    stable: bool,
+) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: Vec<OffsetFetchResponseTopics> = shared.groups.offsets(|offsets| {
         let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
         for (topic, index, committed) in offsets.all(group) {
@@ -118,7 +131,11 @@ fn everything(shared: &Shared, group: &str, version: i16) -> Vec<OffsetFetchResp
                 topics.push(OffsetFetchResponseTopics { name, ..Default::default() });
             }
             if let Some(last) = topics.last_mut() {
-                last.partitions.push(position(index, committed));
+                last.partitions.push(if stable && offsets.is_pending(group, topic, index) {
+                    no_position(index, ErrorCode::UNSTABLE_OFFSET_COMMIT)
+                } else {
+                    position(index, committed)
+                });
             }
         }
         topics

@@ -1,4 +1,7 @@
 //! Produce: one batch per partition is checked and appended to the leader's log.
+//!
+//! A batch of a transaction is appended only while the coordinator says that the transaction is under way: up to version
+//! 11 the partition was added to it before, from version 12 on it is added here (KIP-890).
 
 use bytes::Bytes;
 use roka_protocol::{
@@ -14,20 +17,40 @@ use crate::{
     config::TopicConfig,
     log::{
         Rolling, Stamp, Verdict,
+        header::Header,
         validate::{self, Refusal},
     },
     node::Node,
-    state::{Leadership, Topic, now_ms},
+    state::{Leadership, Partition, PartitionState, Topic, now_ms},
+    transaction::{self, Undecided, machine},
 };
 
 /// The first version whose responses name the new leader (KIP-951).
 const HINTS_FROM: i16 = 10;
+/// The first version that knows `TRANSACTION_ABORTABLE`.
+const ABORTABLE_FROM: i16 = 11;
+/// The first version that adds partitions to the transaction.
+const ADDS_FROM: i16 = 12;
+
+/// What is the same for all partitions of a request.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    node: &'a Node,
+    version: i16,
+    acks: i16,
+    transactional_id: Option<&'a str>,
+}
 
 impl Handler for ProduceRequest {
     async fn handle(self, node: &Node, ctx: &RequestContext) -> ProduceResponse {
         let mut moved = Vec::new();
-        let acks = self.acks;
-        let topics = self.topic_data.into_iter().map(|it| produce(node, ctx, acks, it, &mut moved));
+        let asked = Asked {
+            node,
+            version: ctx.version,
+            acks: self.acks,
+            transactional_id: self.transactional_id.as_deref(),
+        };
+        let topics = self.topic_data.into_iter().map(|it| produce(asked, it, &mut moved));
         let responses = topics.collect();
         let node_endpoints = hints::endpoints(node, &moved)
             .map(|(node_id, host, port, rack)| NodeEndpoint { node_id, host, port, rack })
@@ -56,25 +79,17 @@ impl Handler for ProduceRequest {
     }
 }
 
-fn produce(
-    node: &Node,
-    ctx: &RequestContext,
-    acks: i16,
-    asked: TopicProduceData,
-    moved: &mut Vec<i32>,
-) -> TopicProduceResponse {
-    let topic = node.shared.topics.find(asked.topic_id, &asked.name);
-    let partition = |data: PartitionProduceData| match &topic {
-        Some(topic) => append(node, ctx, acks, topic, data, moved),
-        None if asked.topic_id.is_zero() => {
-            failed(data.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-        }
-        None => failed(data.index, ErrorCode::UNKNOWN_TOPIC_ID),
+fn produce(asked: Asked<'_>, data: TopicProduceData, moved: &mut Vec<i32>) -> TopicProduceResponse {
+    let topic = asked.node.shared.topics.find(data.topic_id, &data.name);
+    let partition = |it: PartitionProduceData| match &topic {
+        Some(topic) => append(asked, topic, it, moved),
+        None if data.topic_id.is_zero() => failed(it.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        None => failed(it.index, ErrorCode::UNKNOWN_TOPIC_ID),
     };
     TopicProduceResponse {
-        partition_responses: asked.partition_data.into_iter().map(partition).collect(),
-        name: asked.name,
-        topic_id: asked.topic_id,
+        partition_responses: data.partition_data.into_iter().map(partition).collect(),
+        name: data.name,
+        topic_id: data.topic_id,
     }
 }
 
@@ -83,15 +98,13 @@ fn failed(index: i32, error: ErrorCode) -> PartitionProduceResponse {
 }
 
 fn append(
-    node: &Node,
-    ctx: &RequestContext,
-    acks: i16,
+    asked: Asked<'_>,
     topic: &Topic,
     data: PartitionProduceData,
     moved: &mut Vec<i32>,
 ) -> PartitionProduceResponse {
     let index = data.index;
-    if !(-1..=1).contains(&acks) {
+    if !(-1..=1).contains(&asked.acks) {
         return failed(index, ErrorCode::INVALID_REQUIRED_ACKS);
     }
     let Some(partition) = topic.partition(index) else {
@@ -100,18 +113,26 @@ fn append(
     let config = topic.config();
     let now_ms = now_ms();
     let records = data.records.unwrap_or_default();
-    let (header, batch) = match validate::batch(&records, ctx.version, &config, now_ms) {
+    let (header, batch) = match validate::batch(&records, asked.version, &config, now_ms) {
         Ok(checked) => checked,
         Err(refusal) => return refused(index, refusal),
+    };
+    let undecided = match begin(asked, topic, &partition, &header) {
+        Ok(undecided) => undecided,
+        Err(error) => return failed(index, error),
     };
     let mut state = partition.lock();
     if state.deleted {
         return failed(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }
-    if state.leadership.leader != Some(node.id()) {
-        return not_leader(node, ctx, index, &state.leadership, moved);
+    if state.leadership.leader != Some(asked.node.id()) {
+        return not_leader(asked, index, &state.leadership, moved);
     }
-    if acks == -1 && state.leadership.isr.len() < config.min_insync_replicas {
+    if needs_begin(&header, &state) && undecided.is_none() {
+        // The transaction has ended since; the client asks again and hears why.
+        return failed(index, ErrorCode::NOT_ENOUGH_REPLICAS);
+    }
+    if asked.acks == -1 && state.leadership.isr.len() < config.min_insync_replicas {
         return failed(index, ErrorCode::NOT_ENOUGH_REPLICAS);
     }
     let log_start_offset = state.log.start();
@@ -131,6 +152,7 @@ fn append(
         Verdict::Duplicate { base_offset, .. } => base_offset,
         Verdict::Fenced => return failed(index, ErrorCode::INVALID_PRODUCER_EPOCH),
         Verdict::OutOfOrder => return failed(index, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+        Verdict::OutsideTransaction => return failed(index, ErrorCode::INVALID_TXN_STATE),
     };
     state.wake();
     PartitionProduceResponse {
@@ -140,6 +162,44 @@ fn append(
         log_start_offset,
         ..Default::default()
     }
+}
+
+/// Whether the batch is the first of its transaction in the partition.
+fn needs_begin(header: &Header, state: &PartitionState) -> bool {
+    header.is_transactional() && !state.log.producers.is_ongoing(header)
+}
+
+/// Asks the coordinator before the first batch of a transaction in a partition. The transaction is not decided while the
+/// answer lives. Nothing for other batches, and for a partition that cannot take any.
+fn begin<'a>(
+    asked: Asked<'a>,
+    topic: &Topic,
+    partition: &Partition,
+    header: &Header,
+) -> Result<Option<Undecided<'a>>, ErrorCode> {
+    {
+        let state = partition.lock();
+        if state.leadership.leader != Some(asked.node.id()) || !needs_begin(header, &state) {
+            return Ok(None);
+        }
+    }
+    let shared = &asked.node.shared;
+    let id = asked.transactional_id.ok_or(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+    let who = machine::Identity { id: header.producer_id, epoch: header.producer_epoch };
+    let allow = |it: &mut machine::Transaction| {
+        if asked.version >= ADDS_FROM {
+            it.add_partitions(now_ms(), who, [(topic.name.to_string(), partition.index)])
+        } else {
+            it.check_partition(who, &topic.name, partition.index)
+        }
+    };
+    shared.transactions.allow(shared, id, allow).map(Some).map_err(|error| match error {
+        // Older clients do not ask again after the right error.
+        ErrorCode::CONCURRENT_TRANSACTIONS if asked.version < ADDS_FROM => {
+            ErrorCode::NOT_ENOUGH_REPLICAS
+        }
+        error => transaction::to_writer(error, asked.version >= ABORTABLE_FROM),
+    })
 }
 
 fn write(
@@ -159,14 +219,13 @@ fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {
 }
 
 fn not_leader(
-    node: &Node,
-    ctx: &RequestContext,
+    asked: Asked<'_>,
     index: i32,
     now: &Leadership,
     moved: &mut Vec<i32>,
 ) -> PartitionProduceResponse {
     let mut response = failed(index, ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    if ctx.version >= HINTS_FROM && hints::are_given(node) {
+    if asked.version >= HINTS_FROM && hints::are_given(asked.node) {
         let leader_id = now.leader.unwrap_or(-1);
         response.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch: now.epoch };
         moved.push(leader_id);

@@ -21,6 +21,9 @@ struct Arguments {
     /// A broker setting by Kafka's name, NAME=VALUE; may be given again.
     #[arg(long, value_parser = setting)]
     config: Vec<(String, String)>,
+    /// The version of the transaction protocol that clients shall use: 0, 1 or 2 (KIP-890).
+    #[arg(long, default_value_t = 2)]
+    transaction_version: i16,
     /// Puts each node into a rack of its own.
     #[arg(long)]
     racks: bool,
@@ -46,6 +49,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut builder = Cluster::builder().nodes(arguments.nodes).base_port(arguments.base_port);
+    builder = builder.transaction_version(arguments.transaction_version);
     if let Some(path) = arguments.data_dir {
         builder = builder.data_dir(path);
     }

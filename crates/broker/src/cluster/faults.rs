@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, sync::atomic::Ordering, time::Duration};
 use roka_protocol::{ApiKey, ErrorCode};
 
 use super::Cluster;
-use crate::{Error, Fault, releases::Release, state::Mode};
+use crate::{Error, Fault, builder::check_transaction_version, releases::Release, state::Mode};
 
 impl Cluster {
     /// The node answers nothing more and keeps its connections, as after SIGSTOP. It keeps its leaderships: move
@@ -56,6 +56,20 @@ impl Cluster {
             return Err(Error::UnknownNode(node));
         }
         self.shared.groups.move_coordinator(group, node);
+        Ok(())
+    }
+
+    /// Decided transactions wait with their markers until this is called with `false`: their records stay invisible to
+    /// readers of committed records, their positions pending, and the producer's next transaction cannot begin.
+    pub fn hold_markers(&self, hold: bool) {
+        self.shared.transactions.hold_markers(hold);
+    }
+
+    /// The version of the transaction protocol that clients shall use from now on, 0 to 2, as the feature
+    /// `transaction.version` (KIP-890) says it. Clients hear of it on new connections: [`cut`](Self::cut) the present ones.
+    pub fn set_transaction_version(&self, version: i16) -> Result<(), Error> {
+        check_transaction_version(version)?;
+        self.shared.transactions.set_version(version);
         Ok(())
     }
 

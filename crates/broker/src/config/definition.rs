@@ -200,6 +200,7 @@ pub(crate) const BROKER_SETTINGS: &[Definition] = &[
     broker("offsets.topic.num.partitions", Kind::Int(1, I32), "50"),
     broker("producer.id.expiration.ms", Kind::Int(1, I32), "86400000"),
     broker("socket.request.max.bytes", Kind::Int(1, I32), "104857600"),
+    broker("transactional.id.expiration.ms", Kind::Int(1, I32), "604800000"),
     broker("transaction.max.timeout.ms", Kind::Int(1, I32), "900000"),
     broker("transaction.state.log.num.partitions", Kind::Int(1, I32), "50"),
 ];

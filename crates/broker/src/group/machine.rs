@@ -197,6 +197,26 @@ impl Group {
         Ok(())
     }
 
+    /// Whether a transaction may keep positions for this member in this generation (KIP-447). A producer that names no
+    /// member is from before that: its transaction is all that fences it.
+    pub(crate) fn check_commit_in_transaction(
+        &mut self,
+        now: Instant,
+        who: &Identity<'_>,
+    ) -> Result<(), ErrorCode> {
+        if who.generation < 0 && who.member_id.is_empty() && who.instance_id.is_none() {
+            return Ok(());
+        }
+        if who.generation < 0 && self.state == State::Empty {
+            return Ok(());
+        }
+        self.check(who)?;
+        if let Some(member) = self.members.get_mut(who.member_id) {
+            member.seen(now);
+        }
+        Ok(())
+    }
+
     /// A member leaves, named by its id or, with an empty id, by its instance id.
     pub(crate) fn leave(
         &mut self,

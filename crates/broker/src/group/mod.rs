@@ -92,7 +92,8 @@ impl Groups {
                     inner.offsets.delete_topic(&topic)?;
                 }
             }
-            let ids: Vec<String> = inner.offsets.groups().map(str::to_owned).collect();
+            let groups = inner.offsets.groups().into_iter();
+            let ids: Vec<String> = groups.map(str::to_owned).collect();
             for id in ids {
                 inner.group(&id);
             }
@@ -146,13 +147,35 @@ impl Groups {
         if let Err(error) = inner.group(id).check_commit(Instant::now(), by) {
             return error;
         }
-        match inner.offsets.commit(id, positions) {
-            Ok(()) => ErrorCode::NONE,
-            Err(error) => {
-                tracing::error!(group = id, %error, "offsets cannot be written");
-                ErrorCode::COORDINATOR_NOT_AVAILABLE
-            }
+        written(id, inner.offsets.commit(id, positions))
+    }
+
+    /// Keeps positions for the end of a producer's transaction, if the group lets this member commit (KIP-447).
+    pub(crate) fn commit_in_transaction(
+        &self,
+        id: &str,
+        by: &Identity<'_>,
+        producer_id: i64,
+        positions: Vec<(String, i32, Committed)>,
+    ) -> ErrorCode {
+        let mut inner = lock(&self.inner);
+        if by.generation >= 0 && !inner.groups.contains_key(id) {
+            return ErrorCode::ILLEGAL_GENERATION;
         }
+        if let Err(error) = inner.group(id).check_commit_in_transaction(Instant::now(), by) {
+            return error;
+        }
+        written(id, inner.offsets.keep(id, positions, producer_id))
+    }
+
+    /// A producer's transaction has ended.
+    pub(crate) fn end_transaction(
+        &self,
+        id: &str,
+        producer_id: i64,
+        committed: bool,
+    ) -> io::Result<()> {
+        lock(&self.inner).offsets.end_transaction(id, producer_id, committed)
     }
 
     /// Looks at a group if there is one.
@@ -244,6 +267,16 @@ impl Groups {
         }
         inner.settle(effects);
         next
+    }
+}
+
+fn written(id: &str, outcome: io::Result<()>) -> ErrorCode {
+    match outcome {
+        Ok(()) => ErrorCode::NONE,
+        Err(error) => {
+            tracing::error!(group = id, %error, "offsets cannot be written");
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+        }
     }
 }
 

@@ -1,21 +1,19 @@
-//! The committed offsets of all groups, in a folder a log of JSON lines.
+//! The committed offsets of all groups, in a folder a journal.
 //!
-//! A line is written before a commit is answered, so offsets survive the end of the process. A torn last line, of a process
-//! that died while it wrote, is dropped; the log is written anew at every start, and when it has grown to several times
-//! what it holds.
+//! Positions of a transaction are pending until its end (KIP-98): they are in the journal, but not in force. One that was
+//! committed without transaction since then is newer and stays.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    path::{Path, PathBuf},
+    io,
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::{self, Journal};
+
 const FILE: &str = "group-offsets.jsonl";
-/// The log is written anew when it has this many lines more than offsets.
-const SURPLUS_MAX: usize = 10_000;
 
 /// A committed position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,135 +24,130 @@ pub(crate) struct Committed {
     pub(crate) time_ms: i64,
 }
 
-type Positions = BTreeMap<(String, i32), Committed>;
+type Place = (String, i32);
+type Positions = BTreeMap<Place, Committed>;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Position(Position),
+    Ended(Ended),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Position {
     group: String,
     topic: String,
     partition: i32,
     /// None deletes.
     committed: Option<Committed>,
+    /// The producer in whose transaction it is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    producer_id: Option<i64>,
+}
+
+/// The end of a producer's transaction. What it committed is in the lines before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Ended {
+    group: String,
+    ended: i64,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     groups: BTreeMap<String, Positions>,
-    log: Option<Log>,
-}
-
-#[derive(Debug)]
-struct Log {
-    path: PathBuf,
-    file: File,
-    lines: usize,
-    bytes: u64,
-}
-
-impl Log {
-    /// All of the text or none: a torn line may only be the last one.
-    fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(text);
-        if written.is_err() {
-            self.file.set_len(self.bytes)?;
-        } else {
-            self.bytes += text.len() as u64;
-        }
-        written
-    }
+    /// By group and producer: positions of transactions; none where a newer one was committed.
+    pending: BTreeMap<String, BTreeMap<i64, BTreeMap<Place, Option<Committed>>>>,
+    journal: Option<Journal>,
 }
 
 impl Offsets {
     /// What the folder has.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
         let mut offsets = Self::default();
-        let mut lines = text.split_inclusive(|byte| *byte == b'\n').peekable();
-        let mut number = 0;
-        while let Some(line) = lines.next() {
-            number += 1;
-            match serde_json::from_slice(line) {
-                Ok(line) => offsets.apply(line),
-                Err(_) if lines.peek().is_none() => {
-                    tracing::warn!(path = %path.display(), number, "a torn last line is dropped");
-                }
-                Err(error) => {
-                    let why = format!("{}: line {number}: {error}", path.display());
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-                }
-            }
-        }
+        journal::read(&path)?.into_iter().for_each(|line| offsets.apply(line));
         offsets.rewrite(&path)?;
         Ok(offsets)
     }
 
     fn apply(&mut self, line: Line) {
-        let positions = self.groups.entry(line.group).or_default();
-        match line.committed {
-            Some(committed) => positions.insert((line.topic, line.partition), committed),
-            None => positions.remove(&(line.topic, line.partition)),
+        let Position { group, topic, partition, committed, producer_id } = match line {
+            Line::Position(position) => position,
+            Line::Ended(Ended { group, ended }) => {
+                if let Some(producers) = self.pending.get_mut(&group) {
+                    producers.remove(&ended);
+                }
+                return;
+            }
+        };
+        let place = (topic, partition);
+        if let Some(producer_id) = producer_id {
+            let producers = self.pending.entry(group).or_default();
+            producers.entry(producer_id).or_default().insert(place, committed);
+            return;
+        }
+        // Also when it is deleted: what is pending does not bring it back.
+        for positions in self.pending.get_mut(&group).into_iter().flat_map(BTreeMap::values_mut) {
+            if let Some(position) = positions.get_mut(&place) {
+                *position = None;
+            }
+        }
+        let positions = self.groups.entry(group).or_default();
+        match committed {
+            Some(committed) => positions.insert(place, committed),
+            None => positions.remove(&place),
         };
     }
 
     /// Writes all offsets to a new file that takes the place of the old one.
     fn rewrite(&mut self, path: &Path) -> io::Result<()> {
-        let mut text = Vec::new();
-        let mut lines = 0;
+        let line = |group: &String, place: &Place, committed, producer_id| {
+            let (topic, partition) = place.clone();
+            Line::Position(Position {
+                group: group.clone(),
+                topic,
+                partition,
+                committed,
+                producer_id,
+            })
+        };
+        let mut lines = Vec::new();
         for (group, positions) in &self.groups {
-            for ((topic, partition), committed) in positions {
-                let line = Line {
-                    group: group.clone(),
-                    topic: topic.clone(),
-                    partition: *partition,
-                    committed: Some(committed.clone()),
-                };
-                serde_json::to_writer(&mut text, &line)?;
-                text.push(b'\n');
-                lines += 1;
+            for (place, committed) in positions {
+                lines.push(line(group, place, Some(committed.clone()), None));
             }
         }
-        let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        let bytes = text.len() as u64;
-        self.log = Some(Log { path: path.to_owned(), file, lines, bytes });
+        for (group, producers) in &self.pending {
+            for (&id, positions) in producers {
+                for (place, committed) in positions {
+                    lines.push(line(group, place, committed.clone(), Some(id)));
+                }
+            }
+        }
+        self.journal = Some(Journal::create(path, lines)?);
         Ok(())
     }
 
     fn write(&mut self, lines: Vec<Line>) -> io::Result<()> {
-        if let Some(log) = &mut self.log {
-            let mut text = Vec::new();
-            for line in &lines {
-                serde_json::to_writer(&mut text, line)?;
-                text.push(b'\n');
-            }
-            log.append(&text)?;
-            log.lines += lines.len();
+        if let Some(journal) = &mut self.journal {
+            journal.append(&lines)?;
         }
         for line in lines {
             self.apply(line);
         }
         let held: usize = self.groups.values().map(BTreeMap::len).sum();
-        if let Some(log) = &self.log
-            && log.lines > held + SURPLUS_MAX
-        {
-            let path = log.path.clone();
+        let pending = self.pending.values().flat_map(BTreeMap::values).map(BTreeMap::len);
+        let held = held + pending.sum::<usize>();
+        if let Some(path) = self.journal.as_ref().and_then(|it| it.overgrown(held)) {
             self.rewrite(&path)?;
         }
         Ok(())
     }
 
-    /// Groups that have committed.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.keys().map(String::as_str)
+    /// Groups that have committed, or may in a transaction.
+    pub(crate) fn groups(&self) -> BTreeSet<&str> {
+        self.groups.keys().chain(self.pending.keys()).map(String::as_str).collect()
     }
 
     pub(crate) fn commit(
@@ -162,13 +155,63 @@ impl Offsets {
         group: &str,
         positions: Vec<(String, i32, Committed)>,
     ) -> io::Result<()> {
-        let line = |(topic, partition, committed)| Line {
-            group: group.to_owned(),
-            topic,
-            partition,
-            committed: Some(committed),
+        self.commit_or_keep(group, positions, None)
+    }
+
+    /// Keeps positions for the end of the producer's transaction.
+    pub(crate) fn keep(
+        &mut self,
+        group: &str,
+        positions: Vec<(String, i32, Committed)>,
+        producer_id: i64,
+    ) -> io::Result<()> {
+        self.commit_or_keep(group, positions, Some(producer_id))
+    }
+
+    fn commit_or_keep(
+        &mut self,
+        group: &str,
+        positions: Vec<(String, i32, Committed)>,
+        producer_id: Option<i64>,
+    ) -> io::Result<()> {
+        let line = |(topic, partition, committed)| {
+            let (group, committed) = (group.to_owned(), Some(committed));
+            Line::Position(Position { group, topic, partition, committed, producer_id })
         };
         self.write(positions.into_iter().map(line).collect())
+    }
+
+    /// The producer's transaction has ended: what it kept is in force or forgotten.
+    pub(crate) fn end_transaction(
+        &mut self,
+        group: &str,
+        producer_id: i64,
+        committed: bool,
+    ) -> io::Result<()> {
+        let Some(kept) = self.pending.get(group).and_then(|it| it.get(&producer_id)) else {
+            return Ok(());
+        };
+        let mut lines = Vec::new();
+        for ((topic, partition), position) in kept.iter().filter(|_| committed) {
+            if let Some(position) = position {
+                lines.push(Line::Position(Position {
+                    group: group.to_owned(),
+                    topic: topic.clone(),
+                    partition: *partition,
+                    committed: Some(position.clone()),
+                    producer_id: None,
+                }));
+            }
+        }
+        lines.push(Line::Ended(Ended { group: group.to_owned(), ended: producer_id }));
+        self.write(lines)
+    }
+
+    /// Whether a transaction that has not ended may change the position.
+    pub(crate) fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
+        let place = (topic.to_owned(), partition);
+        let producers = self.pending.get(group).into_iter().flat_map(BTreeMap::values);
+        producers.into_iter().any(|positions| positions.contains_key(&place))
     }
 
     pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
@@ -183,43 +226,43 @@ impl Offsets {
     }
 
     pub(crate) fn delete(&mut self, group: &str, topic: &str, partition: i32) -> io::Result<()> {
-        let (group, topic) = (group.to_owned(), topic.to_owned());
-        self.write(vec![Line { group, topic, partition, committed: None }])
+        self.delete_all(group, [(topic.to_owned(), partition)])
     }
 
     pub(crate) fn delete_group(&mut self, group: &str) -> io::Result<()> {
-        let held: Vec<(String, i32)> =
-            self.all(group).map(|(topic, partition, _)| (topic.to_owned(), partition)).collect();
+        let held = self.places(group);
         self.delete_all(group, held)?;
         self.groups.remove(group);
         Ok(())
     }
 
+    /// Where a group has a position, or may have one when a transaction ends.
+    fn places(&self, group: &str) -> BTreeSet<Place> {
+        let committed = self.groups.get(group).into_iter().flat_map(BTreeMap::keys);
+        let producers = self.pending.get(group).into_iter().flat_map(BTreeMap::values);
+        committed.chain(producers.flat_map(BTreeMap::keys)).cloned().collect()
+    }
+
     /// Topics in which any group has a position.
     pub(crate) fn topics(&self) -> BTreeSet<String> {
-        self.groups.values().flat_map(BTreeMap::keys).map(|(topic, _)| topic.clone()).collect()
+        let places = self.groups().into_iter().flat_map(|group| self.places(group));
+        places.map(|(topic, _)| topic).collect()
     }
 
     /// Forgets all groups' positions in a topic that was deleted.
     pub(crate) fn delete_topic(&mut self, topic: &str) -> io::Result<()> {
-        let groups: Vec<String> = self.groups().map(str::to_owned).collect();
+        let groups: Vec<String> = self.groups().into_iter().map(str::to_owned).collect();
         for group in groups {
-            let held: Vec<(String, i32)> = self
-                .all(&group)
-                .filter(|(name, ..)| *name == topic)
-                .map(|(topic, partition, _)| (topic.to_owned(), partition))
-                .collect();
+            let held = self.places(&group).into_iter().filter(|(name, _)| name == topic);
             self.delete_all(&group, held)?;
         }
         Ok(())
     }
 
-    fn delete_all(&mut self, group: &str, held: Vec<(String, i32)>) -> io::Result<()> {
-        let line = |(topic, partition)| Line {
-            group: group.to_owned(),
-            topic,
-            partition,
-            committed: None,
+    fn delete_all(&mut self, group: &str, held: impl IntoIterator<Item = Place>) -> io::Result<()> {
+        let line = |(topic, partition)| {
+            let (group, committed, producer_id) = (group.to_owned(), None, None);
+            Line::Position(Position { group, topic, partition, committed, producer_id })
         };
         self.write(held.into_iter().map(line).collect())
     }
@@ -229,7 +272,13 @@ impl Offsets {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::{
+        fs::{self, OpenOptions},
+        io::Write,
+    };
+
     use super::*;
+    use crate::journal::SURPLUS_MAX;
 
     fn at(offset: i64) -> Committed {
         Committed { offset, leader_epoch: 3, metadata: "m".to_owned(), time_ms: 7 }

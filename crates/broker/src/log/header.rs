@@ -133,6 +133,16 @@ pub(crate) fn batches(bytes: &Bytes) -> impl Iterator<Item = (Header, Bytes)> + 
     })
 }
 
+/// A control batch's only record: whether it commits, and the epoch of the coordinator that wrote it. Control batches are
+/// not compressed, and the broker writes their record itself: length, attributes, deltas and key length are one byte
+/// each, and so is the value's length.
+pub(crate) fn marker(batch: &[u8]) -> (bool, i32) {
+    let record = batch.get(HEADER_LEN..).unwrap_or_default();
+    let commits = record.get(7..9) == Some(&[0, 1]);
+    let epoch = record.get(12..16).map_or(-1, |it| i32_at(it, 0));
+    (commits, epoch)
+}
+
 fn i16_at(bytes: &[u8], at: usize) -> i16 {
     i16::from_be_bytes([bytes[at], bytes[at + 1]])
 }

@@ -93,11 +93,9 @@ impl Log {
         let mut segments: Vec<Segment> = Vec::new();
         let (mut epochs, mut producers) = (LeaderEpochs::default(), Producers::default());
         for path in paths {
-            let (segment, cut) = Segment::open(&path, |header| {
+            let (segment, cut) = Segment::open(&path, |header, batch| {
                 epochs.note(header.leader_epoch, header.base_offset);
-                if header.has_producer() && !header.is_control() {
-                    producers.note(header, now_ms);
-                }
+                producers.note(header, batch, now_ms);
             })?;
             if cut > 0 {
                 warn!(path = %path.display(), bytes = cut, "cut off a torn tail");
@@ -106,7 +104,6 @@ impl Log {
         }
         // The first segment may begin later: what was before it may have gone by compaction.
         let mut log = Self { dir: Some(dir), segments, start, cleaned_to: 0, epochs, producers };
-        log.replay_markers(now_ms)?;
         if log.end() < log.start {
             log.restart_at(start)?;
         }
@@ -142,7 +139,7 @@ impl Log {
 
     /// Before this offset every transaction is decided.
     pub(crate) fn last_stable(&self) -> i64 {
-        self.producers.first_open().unwrap_or_else(|| self.end())
+        self.producers.first_open().map_or_else(|| self.end(), |open| open.max(self.start))
     }
 
     /// Bytes in all segments.
@@ -170,12 +167,9 @@ impl Log {
             }
         })?;
         self.epochs.note(stamp.leader_epoch, base_offset);
-        if let Some(mut header) = Header::read(batch)
-            && header.has_producer()
-            && !header.is_control()
-        {
+        if let Some(mut header) = Header::read(batch) {
             header.base_offset = base_offset;
-            self.producers.note(&header, stamp.now_ms);
+            self.producers.note(&header, batch, stamp.now_ms);
         }
         Ok(base_offset)
     }
@@ -262,28 +256,6 @@ impl Log {
         Ok(())
     }
 
-    /// Transactions are decided by what markers say, which only their records do.
-    fn replay_markers(&mut self, now_ms: i64) -> io::Result<()> {
-        if self.producers.first_open().is_none() {
-            return Ok(());
-        }
-        let mut markers = Vec::new();
-        for segment in &mut self.segments {
-            let mut position = 0;
-            while position < segment.size() {
-                let block = segment.read(position, 1 << 20)?;
-                for (header, batch) in header::batches(&block).filter(|(it, _)| it.is_control()) {
-                    markers.push((header, is_commit(&batch)));
-                }
-                position += block.len() as u64;
-            }
-        }
-        for (header, committed) in markers {
-            self.producers.note_marker(&header, committed, now_ms);
-        }
-        Ok(())
-    }
-
     /// Gives everything to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.segments.iter().try_for_each(Segment::sync)
@@ -311,12 +283,6 @@ fn first_at(
     let mut readable = records.filter_map(Result::ok);
     let found = readable.find(|it| it.timestamp_ms >= timestamp && it.offset >= start)?;
     Some((found.offset, found.timestamp_ms))
-}
-
-/// A control batch's only record: version 0, then type 1 for commit. Control batches are not compressed, and the
-/// broker writes their record itself: length, attributes, deltas and key length are one byte each.
-fn is_commit(batch: &[u8]) -> bool {
-    batch.get(header::HEADER_LEN + 7..header::HEADER_LEN + 9) == Some(&[0, 1])
 }
 
 /// Of whole batches in `block`, those from `offset` on that begin before `upto`, within `max_bytes`. `None` when

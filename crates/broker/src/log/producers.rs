@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::HashMap;
+use roka_protocol::ErrorCode;
 
-use super::header::Header;
+use super::header::{self, Header};
 
 /// Batches per producer that are recognised as duplicates, as in Kafka.
 const REMEMBERED: usize = 5;
@@ -58,6 +59,8 @@ pub(crate) enum Verdict {
     /// A newer instance of the producer has written here.
     Fenced,
     OutOfOrder,
+    /// The producer has an open transaction, and the batch does not belong to it.
+    OutsideTransaction,
 }
 
 /// An aborted transaction: readers of committed records leave out the producer's from `first_offset` on, up to the
@@ -89,6 +92,9 @@ impl Producers {
         if header.producer_epoch > known.epoch {
             return if header.base_sequence == 0 { Verdict::Append } else { Verdict::OutOfOrder };
         }
+        if known.open_since.is_some() && !header.is_transactional() {
+            return Verdict::OutsideTransaction;
+        }
         let (first, last) = (header.base_sequence, header.last_sequence());
         let same = |it: &&Remembered| it.base_sequence == first && it.last_sequence == last;
         if let Some(batch) = known.batches.iter().find(same) {
@@ -102,8 +108,40 @@ impl Producers {
         if first == expected { Verdict::Append } else { Verdict::OutOfOrder }
     }
 
-    /// A data batch was appended at its final offsets.
-    pub(crate) fn note(&mut self, header: &Header, now_ms: i64) {
+    /// Whether the batch belongs to a transaction that it continues.
+    pub(crate) fn is_ongoing(&self, header: &Header) -> bool {
+        let known = self.known.get(&header.producer_id);
+        known.is_some_and(|it| it.epoch == header.producer_epoch && it.open_since.is_some())
+    }
+
+    /// Whether a marker for the producer may be appended now: none of a former instance of it, or of
+    /// its coordinator.
+    pub(crate) fn check_marker(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        coordinator_epoch: i32,
+    ) -> Result<(), ErrorCode> {
+        match self.known.get(&producer_id) {
+            Some(known) if epoch < known.epoch => Err(ErrorCode::INVALID_PRODUCER_EPOCH),
+            Some(known) if coordinator_epoch < known.coordinator_epoch => {
+                Err(ErrorCode::TRANSACTION_COORDINATOR_FENCED)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A batch was appended at its final offsets.
+    pub(crate) fn note(&mut self, header: &Header, batch: &[u8], now_ms: i64) {
+        if !header.has_producer() {
+        } else if header.is_control() {
+            self.note_marker(header, header::marker(batch), now_ms);
+        } else {
+            self.note_data(header, now_ms);
+        }
+    }
+
+    fn note_data(&mut self, header: &Header, now_ms: i64) {
         let producer = self.producer(header, now_ms);
         producer.batches.push_back(Remembered {
             base_sequence: header.base_sequence,
@@ -137,8 +175,10 @@ impl Producers {
     }
 
     /// A transaction marker was appended: the producer's transaction is over.
-    pub(crate) fn note_marker(&mut self, header: &Header, committed: bool, now_ms: i64) {
+    fn note_marker(&mut self, header: &Header, marker: (bool, i32), now_ms: i64) {
+        let (committed, coordinator_epoch) = marker;
         let producer = self.producer(header, now_ms);
+        producer.coordinator_epoch = coordinator_epoch;
         let Some(first_offset) = producer.open_since.take() else { return };
         self.open.remove(&first_offset);
         if !committed {

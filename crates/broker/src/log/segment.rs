@@ -81,7 +81,10 @@ impl Segment {
 
     /// Opens a file that a former process wrote: batches are walked and their checksums compared; what follows
     /// the last whole one is cut off. Gives the segment and how many bytes were cut.
-    pub(crate) fn open(path: &Path, mut visit: impl FnMut(&Header)) -> io::Result<(Self, u64)> {
+    pub(crate) fn open(
+        path: &Path,
+        mut visit: impl FnMut(&Header, &Bytes),
+    ) -> io::Result<(Self, u64)> {
         let base_offset = offset_of(path)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a segment file"))?;
         let mut segment = Self::empty(base_offset);
@@ -91,7 +94,7 @@ impl Segment {
                 return false;
             }
             segment.note(header, position);
-            visit(header);
+            visit(header, batch);
             position += header.size as u64;
             true
         })?;

@@ -22,7 +22,9 @@ pub(crate) use partition::{Leadership, Partition, PartitionState};
 use snapshot::Snapshot;
 pub(crate) use topics::{NewTopic, Topic, Topics};
 
-use crate::{caps::Caps, config::BrokerConfig, faults::Faults, group::Groups};
+use crate::{
+    caps::Caps, config::BrokerConfig, faults::Faults, group::Groups, transaction::Transactions,
+};
 
 /// The cluster's state; every node holds the same.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) nodes: Vec<NodeInfo>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) faults: Faults,
     pub(crate) caps: Caps,
     /// Whether Produce and Fetch name the new leader in their errors (KIP-951).
@@ -62,6 +65,7 @@ impl Shared {
             cluster_id,
             topics: Topics::new(data_dir.clone()),
             groups: Groups::default(),
+            transactions: Transactions::default(),
             data_dir,
             config,
             nodes,

@@ -8,6 +8,7 @@
 )]
 
 pub mod group;
+pub mod txn;
 
 use std::{
     io::{self, Read, Write},

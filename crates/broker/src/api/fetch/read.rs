@@ -11,6 +11,7 @@ use roka_protocol::{
 use super::Wanted;
 use crate::{
     api::hints,
+    log::header,
     node::Node,
     state::{Partition, PartitionState},
 };
@@ -108,7 +109,7 @@ fn read(
     match state.log.read(asked.fetch_offset, upto, max_bytes, at_least_one) {
         Ok(records) => {
             if limits.committed_only {
-                data.aborted_transactions = Some(aborted(&state, asked.fetch_offset, upto));
+                data.aborted_transactions = Some(aborted(&state, asked.fetch_offset, &records));
             }
             data.records = Some(records);
         }
@@ -158,7 +159,10 @@ fn diverges(state: &PartitionState, asked: &FetchPartition) -> Option<EpochEndOf
     diverges.then_some(EpochEndOffset { epoch, end_offset })
 }
 
-fn aborted(state: &PartitionState, from: i64, upto: i64) -> Vec<AbortedTransaction> {
+/// The aborted transactions among the records that are read.
+fn aborted(state: &PartitionState, from: i64, records: &Bytes) -> Vec<AbortedTransaction> {
+    let last = header::batches(records).last();
+    let upto = last.map_or(from, |(header, _)| header.next_offset());
     let transactions = state.log.producers.aborted_in(from, upto);
     transactions
         .map(|it| AbortedTransaction { producer_id: it.producer_id, first_offset: it.first_offset })
