@@ -60,7 +60,8 @@ impl Builder {
         self
     }
 
-    /// Puts each node into a rack of its own, `rack-1` and so on. Default: no racks.
+    /// Puts each node into a rack of its own, `rack-1` and so on. Leaders then send consumers of another rack to the
+    /// follower there (KIP-392). Default: no racks.
     #[must_use]
     pub fn racks(mut self) -> Self {
         self.racks = true;

@@ -4,6 +4,7 @@
 //! those that start or stop a node return when it listens or refuses.
 
 mod faults;
+mod followers;
 
 use std::{
     fs::File,

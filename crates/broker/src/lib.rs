@@ -50,3 +50,4 @@ pub use cluster::Cluster;
 pub use config::ConfigError;
 pub use error::Error;
 pub use faults::Fault;
+pub use state::Follower;

@@ -18,7 +18,9 @@ const WAIT_MS: i32 = 15_000;
 fn woken_by(cluster: &Cluster, min_bytes: i32, then: impl FnOnce(&Cluster)) -> (ErrorCode, usize) {
     let mut reader = RawClient::of_leader(cluster, "t", 0);
     let before = cluster.requests(ApiKey::Fetch);
-    let request = FetchRequest { min_bytes, ..fetch_request("t", 0, 0, WAIT_MS) };
+    let mut request = FetchRequest { min_bytes, ..fetch_request("t", 0, 0, WAIT_MS) };
+    // Without it the former leader would go on to serve, as a follower.
+    request.topics[0].partitions[0].current_leader_epoch = 0;
     let began = Instant::now();
     reader.send(12, &request);
     until("the fetch arrives", || cluster.requests(ApiKey::Fetch) > before);
@@ -61,7 +63,7 @@ fn a_new_leader_wakes() {
         let other = 3 - it.leader("t", 0).unwrap().unwrap();
         it.move_leader("t", 0, other).unwrap();
     });
-    assert_eq!(woken, (ErrorCode::NOT_LEADER_OR_FOLLOWER, 0));
+    assert_eq!(woken, (ErrorCode::FENCED_LEADER_EPOCH, 0));
 }
 
 #[test]

@@ -133,9 +133,10 @@ fn the_wrong_node_names_the_leader_unless_told_not_to() {
     let response = client.produce("t", 0, batch_of(&["a"]));
     assert_eq!(ErrorCode(response.error_code), ErrorCode::NOT_LEADER_OR_FOLLOWER);
     assert_eq!(response.current_leader.leader_id, 2);
+    // Without the epoch of before it would serve, as a follower.
     let fetched = client.call(16, &by_id(&cluster, &mut RawClient::at(&cluster, 1)));
     let data = &fetched.responses[0].partitions[0];
-    assert_eq!(ErrorCode(data.error_code), ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(ErrorCode(data.error_code), ErrorCode::FENCED_LEADER_EPOCH);
     assert_eq!((data.current_leader.leader_id, fetched.node_endpoints[0].node_id), (2, 2));
     cluster.leader_hints(false);
     assert_eq!(client.produce("t", 0, batch_of(&["a"])).current_leader.leader_id, -1);
@@ -145,6 +146,7 @@ fn by_id(_: &Cluster, client: &mut RawClient) -> roka_protocol::messages::fetch:
     let mut request = fetch_request("t", 0, 0, 0);
     request.topics[0].topic_id = metadata(client).topics[0].topic_id;
     request.topics[0].topic.clear();
+    request.topics[0].partitions[0].current_leader_epoch = 0;
     request
 }
 

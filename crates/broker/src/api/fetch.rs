@@ -43,6 +43,7 @@ impl Handler for FetchRequest {
             min_bytes: self.min_bytes.max(0) as usize,
             committed_only: self.isolation_level == 1,
             version: ctx.version,
+            rack: self.rack_id.clone(),
         };
         let mut context = match session::begin(node, ctx.version, self) {
             Ok(context) => context,

@@ -36,6 +36,11 @@ impl LeaderEpochs {
         Some((found, end))
     }
 
+    /// Records from `offset` on are gone.
+    pub(crate) fn truncate_back(&mut self, offset: i64) {
+        self.entries.retain(|&(_, start)| start < offset);
+    }
+
     /// Records before `offset` are gone: the epoch that holds it now begins there.
     pub(crate) fn truncate_front(&mut self, offset: i64) {
         let after = self.entries.partition_point(|&(_, start)| start <= offset);

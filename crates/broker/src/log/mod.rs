@@ -13,6 +13,7 @@ mod retention;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod truncate;
 pub(crate) mod validate;
 
 use std::{fs, io, path::PathBuf};

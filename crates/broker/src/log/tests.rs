@@ -19,6 +19,7 @@ enum Step {
     Read(u16, u16),
     FindTime(u16),
     DeleteBefore(u16),
+    TruncateBack(u16),
     Roll,
     Compact,
     Reopen,
@@ -32,6 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (any::<u16>(), 1u16..4000).prop_map(|(at, max)| Step::Read(at, max)),
         2 => any::<u16>().prop_map(Step::FindTime),
         1 => any::<u16>().prop_map(Step::DeleteBefore),
+        1 => any::<u16>().prop_map(Step::TruncateBack),
         1 => Just(Step::Roll),
         1 => Just(Step::Compact),
         1 => Just(Step::Reopen),
@@ -145,6 +147,16 @@ fn check(steps: Vec<Step>, dir: Option<&std::path::Path>) {
                 model.start += i64::from(at) % (model.end - model.start + 1);
                 log.delete_before(model.start).unwrap();
                 model.records = model.records.split_off(&model.start);
+            }
+            Step::TruncateBack(at) => {
+                let offset = model.start + i64::from(at) % (model.end - model.start + 1);
+                log.truncate_back(offset, now_ms).unwrap();
+                // The batch that holds the offset goes as a whole.
+                assert!((offset - 20..=offset).contains(&log.end()), "{} {offset}", log.end());
+                model.end = log.end();
+                model.start = model.start.min(model.end);
+                model.records.split_off(&model.end);
+                model.seen_tombstones.retain(|offset| *offset < model.end);
             }
             Step::Roll => log.roll().unwrap(),
             Step::Compact => {

@@ -1,5 +1,6 @@
 //! What all nodes of the cluster share: they are one process, so there is one copy of everything.
 
+mod followers;
 mod nodes;
 mod partition;
 pub(crate) mod placement;
@@ -17,6 +18,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+pub use followers::Follower;
+pub(crate) use followers::Shown;
 pub(crate) use nodes::{Mode, NodeInfo};
 pub(crate) use partition::{Leadership, Partition, PartitionState};
 use snapshot::Snapshot;

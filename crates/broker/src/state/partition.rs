@@ -1,10 +1,12 @@
 //! One partition: who leads it, its log, and who waits for records.
 //!
 //! - Leadership and log change under one lock, so an append is stamped with the epoch that allowed it.
+//! - There is one log. What a follower shows of it is bounded by its [`Follower`] where a test set one.
 //! - The leader is always a replica that lives, or nobody. The leader epoch grows with every change of leader.
 //! - The lock is never held across an await; who waits for records is told by `Notify`.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -12,7 +14,7 @@ use std::{
 use roka_protocol::ErrorCode;
 use tokio::sync::Notify;
 
-use super::lock;
+use super::{Follower, lock};
 use crate::log::Log;
 
 /// Who leads a partition.
@@ -31,6 +33,10 @@ pub(crate) struct Leadership {
 pub(crate) struct PartitionState {
     pub(crate) leadership: Leadership,
     pub(crate) log: Log,
+    /// What followers hold, where that is not all.
+    pub(crate) followers: BTreeMap<i32, Follower>,
+    /// The replica that the leader names to every consumer with a rack, set by a test.
+    pub(crate) named_replica: Option<i32>,
     /// Set while a test holds the partition without leader: elections leave it alone.
     pub(crate) held_leaderless: bool,
     /// The topic was deleted: whoever still holds the partition answers that it is unknown.
@@ -53,6 +59,8 @@ impl Partition {
         let state = PartitionState {
             leadership,
             log,
+            followers: BTreeMap::new(),
+            named_replica: None,
             held_leaderless: false,
             deleted: false,
             waiting: Vec::new(),
@@ -105,15 +113,7 @@ impl PartitionState {
     /// What every request that only a leader may answer checks: the partition is there, the client's epoch (-1:
     /// it gives none) is the present one, and `node` leads.
     pub(crate) fn check_leader(&self, node: i32, epoch: i32) -> Result<(), ErrorCode> {
-        if self.deleted {
-            return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-        }
-        if epoch >= 0 && epoch < self.leadership.epoch {
-            return Err(ErrorCode::FENCED_LEADER_EPOCH);
-        }
-        if epoch > self.leadership.epoch {
-            return Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
-        }
+        self.check_epoch(self.leadership.epoch, epoch)?;
         if self.leadership.leader == Some(node) {
             Ok(())
         } else {
@@ -121,11 +121,29 @@ impl PartitionState {
         }
     }
 
+    /// That the partition is there, and that the client's epoch (-1: it gives none) is the node's `present` one.
+    pub(crate) fn check_epoch(&self, present: i32, epoch: i32) -> Result<(), ErrorCode> {
+        if self.deleted {
+            return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        }
+        if epoch >= 0 && epoch < present {
+            return Err(ErrorCode::FENCED_LEADER_EPOCH);
+        }
+        if epoch > present {
+            return Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
+        }
+        Ok(())
+    }
+
     /// Changes the leader, with a new epoch if it is another one.
     pub(crate) fn lead_by(&mut self, leader: Option<i32>) {
         if self.leadership.leader != leader {
             self.leadership.leader = leader;
             self.leadership.epoch += 1;
+            // A leader has all there is.
+            if let Some(leader) = leader {
+                self.followers.remove(&leader);
+            }
             self.wake();
         }
     }

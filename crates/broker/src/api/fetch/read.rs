@@ -1,4 +1,8 @@
 //! What the partitions of one fetch hold at this moment.
+//!
+//! Followers serve consumers too, from the version on in which a leader can send consumers to them (KIP-392). As in
+//! Kafka, a leader that sends a consumer away reads nothing for it, and that a reader's log parts from this one is said
+//! before its offset is found to be out of range.
 
 use bytes::Bytes;
 use roka_protocol::{
@@ -13,13 +17,15 @@ use crate::{
     api::hints,
     log::header,
     node::Node,
-    state::{Partition, PartitionState},
+    state::{Partition, PartitionState, Shown},
 };
 
 /// The first version whose responses name the new leader (KIP-951).
 const HINTS_FROM: i16 = 12;
 /// The first version in which one batch is given although it is larger than the limits (KIP-74).
 const AT_LEAST_ONE_FROM: i16 = 3;
+/// The first version in which consumers say their rack, and followers serve them (KIP-392).
+const REPLICAS_FROM: i16 = 11;
 
 /// What bounds a fetch.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub(super) struct Limits {
     pub(super) min_bytes: usize,
     pub(super) committed_only: bool,
     pub(super) version: i16,
+    /// The consumer's rack; empty for none.
+    pub(super) rack: String,
 }
 
 /// What a fetch found.
@@ -49,7 +57,9 @@ pub(super) fn read_all(node: &Node, wanted: &[Wanted], limits: &Limits) -> Found
             Some(partition) => read(node, partition, want, limits, &mut found),
             None => failed(want.asked.partition, unknown(want)),
         };
-        found.failed |= data.error_code != 0 || data.diverging_epoch.end_offset >= 0;
+        found.failed |= data.error_code != 0
+            || data.diverging_epoch.end_offset >= 0
+            || data.preferred_read_replica >= 0;
         found.bytes += data.records.as_ref().map_or(0, Bytes::len);
         found.data.push(data);
     }
@@ -83,23 +93,39 @@ fn read(
 ) -> PartitionData {
     let asked = &want.asked;
     let mut state = partition.lock();
-    if let Err(error) = check(node, &state, asked) {
-        let error = if state.deleted { unknown(want) } else { error };
-        return refused(node, &state, asked, error, limits, found);
-    }
+    let from_followers = limits.version >= REPLICAS_FROM;
+    let shown = match state.shown(node.id(), asked.current_leader_epoch, from_followers) {
+        Ok(shown) => shown,
+        Err(error) => {
+            let error = if state.deleted { unknown(want) } else { error };
+            return refused(node, &state, asked, error, limits, found);
+        }
+    };
     let mut data = PartitionData {
         partition_index: asked.partition,
-        high_watermark: state.log.end(),
-        last_stable_offset: state.log.last_stable(),
-        log_start_offset: state.log.start(),
+        high_watermark: shown.end,
+        last_stable_offset: shown.stable,
+        log_start_offset: shown.start,
         records: Some(Bytes::new()),
         ..Default::default()
     };
-    if let Some(diverging) = diverges(&state, asked) {
+    if from_followers
+        && state.leadership.leader == Some(node.id())
+        && let Some(replica) =
+            state.preferred_replica(&node.shared.nodes, &limits.rack, asked.fetch_offset)
+    {
+        data.preferred_read_replica = replica;
+        return data;
+    }
+    if let Some(diverging) = diverges(&state, shown, asked) {
         data.diverging_epoch = diverging;
         return data;
     }
-    let upto = if limits.committed_only { data.last_stable_offset } else { data.high_watermark };
+    if asked.fetch_offset < shown.start || asked.fetch_offset > shown.end {
+        let error = ErrorCode::OFFSET_OUT_OF_RANGE;
+        return refused(node, &state, asked, error, limits, found);
+    }
+    let upto = if limits.committed_only { shown.stable } else { shown.end };
     let left = limits.max_bytes.saturating_sub(found.bytes);
     let max_bytes = left.min(asked.partition_max_bytes.max(0) as usize);
     let at_least_one = found.bytes == 0 && limits.version >= AT_LEAST_ONE_FROM;
@@ -121,14 +147,6 @@ fn read(
     data
 }
 
-fn check(node: &Node, state: &PartitionState, asked: &FetchPartition) -> Result<(), ErrorCode> {
-    state.check_leader(node.id(), asked.current_leader_epoch)?;
-    if asked.fetch_offset < state.log.start() || asked.fetch_offset > state.log.end() {
-        return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
-    }
-    Ok(())
-}
-
 fn refused(
     node: &Node,
     state: &PartitionState,
@@ -148,13 +166,18 @@ fn refused(
 }
 
 /// The reader's last record belongs to an epoch that ended earlier here (KIP-595).
-fn diverges(state: &PartitionState, asked: &FetchPartition) -> Option<EpochEndOffset> {
-    if asked.last_fetched_epoch < 0 {
+fn diverges(
+    state: &PartitionState,
+    shown: Shown,
+    asked: &FetchPartition,
+) -> Option<EpochEndOffset> {
+    if asked.last_fetched_epoch < 0 || asked.fetch_offset < shown.start {
         return None;
     }
-    let log_end = state.log.end();
+    let current = state.leadership.epoch;
     let (epoch, end_offset) =
-        state.log.epochs.end_of(asked.last_fetched_epoch, state.leadership.epoch, log_end)?;
+        state.log.epochs.end_of(asked.last_fetched_epoch, current, state.log.end())?;
+    let end_offset = end_offset.min(shown.end);
     let diverges = epoch < asked.last_fetched_epoch || end_offset < asked.fetch_offset;
     diverges.then_some(EpochEndOffset { epoch, end_offset })
 }

@@ -36,7 +36,8 @@ impl Wanted {
         let failed = data.error_code != 0;
         let has_records = data.records.as_ref().is_some_and(|it| !it.is_empty());
         let diverges = data.diverging_epoch.end_offset >= 0;
-        let news = failed || has_records || diverges || self.sent != Some(now);
+        let elsewhere = data.preferred_read_replica >= 0;
+        let news = failed || has_records || diverges || elsewhere || self.sent != Some(now);
         // After an error everything is news again.
         self.sent = (!failed).then_some(now);
         news
