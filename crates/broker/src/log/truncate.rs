@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     Log, Producers, Segment,
     header::{self, Header},
+    is_commit,
 };
 
 impl Log {
@@ -58,13 +59,15 @@ impl Log {
         self.epochs.truncate_back(end);
         self.producers = Producers::default();
         for segment in &mut self.segments {
-            for (header, _) in all_batches(segment)? {
-                if header.has_producer() && !header.is_control() {
+            for (header, batch) in all_batches(segment)? {
+                if header.is_control() {
+                    self.producers.note_marker(&header, is_commit(&batch), now_ms);
+                } else if header.has_producer() {
                     self.producers.note(&header, now_ms);
                 }
             }
         }
-        self.replay_markers(now_ms)
+        Ok(())
     }
 }
 
