@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::{
     Log, Producers, Segment,
     header::{self, Header},
-    is_commit,
 };
 
 impl Log {
@@ -60,11 +59,7 @@ impl Log {
         self.producers = Producers::default();
         for segment in &mut self.segments {
             for (header, batch) in all_batches(segment)? {
-                if header.is_control() {
-                    self.producers.note_marker(&header, is_commit(&batch), now_ms);
-                } else if header.has_producer() {
-                    self.producers.note(&header, now_ms);
-                }
+                self.producers.note(&header, &batch, now_ms);
             }
         }
         Ok(())
