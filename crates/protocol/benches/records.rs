@@ -2,8 +2,8 @@
 //! and what compression costs.
 //!
 //! `cargo bench -p roka-protocol --bench records` runs criterion, then prints for each shape of
-//! batch the time per record of both and their ratio, taken in turns in one run: the machine's load
-//! moves both, the ratio stays. With an argument `ratio` it prints only these. "encode" gives them their
+//! batch the best time per record of both and the median of their ratios, taken in turns in one run: the
+//! machine's load moves both, the ratio stays. With an argument `ratio` it prints only these. "encode" gives them their
 //! records ready made; "from slices" begins for both where a producer begins, with key and value.
 
 use std::hint::black_box;
@@ -107,9 +107,17 @@ fn decode_theirs(bytes: &Bytes) -> usize {
     set.records.iter().map(|record| size(&record.key) + size(&record.value)).sum()
 }
 
-/// Best time of a run of `work`, of the many that fit into the two given in turns.
-fn in_turns(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (Duration, Duration) {
-    let mut best = (Duration::MAX, Duration::MAX);
+/// What came of two pieces of work done in turns.
+struct Turns {
+    /// Best time of each.
+    best: (Duration, Duration),
+    /// Theirs over ours, turn by turn, sorted.
+    ratios: Vec<f64>,
+}
+
+/// Runs both again and again, as often as fits into the time.
+fn in_turns(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> Turns {
+    let mut turns = Turns { best: (Duration::MAX, Duration::MAX), ratios: Vec::new() };
     let time = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         for _ in 0..20 {
@@ -119,27 +127,34 @@ fn in_turns(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (Duration, Dura
     };
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(1500) {
-        best.0 = best.0.min(time(&mut ours));
-        best.1 = best.1.min(time(&mut theirs));
+        let (ours, theirs) = (time(&mut ours), time(&mut theirs));
+        turns.best = (turns.best.0.min(ours), turns.best.1.min(theirs));
+        turns.ratios.push(theirs.as_secs_f64() / ours.as_secs_f64());
     }
-    best
+    turns.ratios.sort_by(f64::total_cmp);
+    turns
 }
 
 fn ratios() {
     println!(
-        "{:<20} {:<14} {:>10} {:>15} {:>7}",
-        "", "ns per record", "ours", "kafka-protocol", "ratio"
+        "{:<20} {:<14} {:>10} {:>15} {:>7} {:>14}",
+        "", "ns per record", "ours", "kafka-protocol", "ratio", "5 % to 95 %"
     );
     for shape in SHAPES {
         let input = input(shape);
         let mut builder = BatchBuilder::new(BatchOptions::default());
         let mut buffer = BytesMut::new();
         let mut decompressor = Decompressor::new();
-        let print = |what, (ours, theirs): (Duration, Duration)| {
+        let print = |what, Turns { best: (ours, theirs), ratios }: Turns| {
             let per_record = |time: Duration| time.as_nanos() as f64 / shape.count as f64;
             let (ours, theirs) = (per_record(ours), per_record(theirs));
-            let ratio = theirs / ours;
-            println!("{:<20} {what:<14} {ours:>10.1} {theirs:>15.1} {ratio:>6.1}x", shape.name);
+            let at = |percent: usize| ratios[(ratios.len() - 1) * percent / 100];
+            let spread = format!("{:.1}x to {:.1}x", at(5), at(95));
+            println!(
+                "{:<20} {what:<14} {ours:>10.1} {theirs:>15.1} {:>6.1}x {spread:>14}",
+                shape.name,
+                at(50)
+            );
         };
         print(
             "encode",

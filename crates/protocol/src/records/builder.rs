@@ -99,13 +99,7 @@ impl BatchBuilder {
             self.start(timestamp_ms);
         }
         let delta = timestamp_ms.wrapping_sub(self.base_timestamp);
-        let before = self.buffer.len();
         self.buffer.append(delta, self.count, key, value, headers.into_iter())?;
-        if self.buffer.len() > i32::MAX as usize {
-            let size = self.buffer.len();
-            self.buffer.truncate(before);
-            return Err(RecordError::TooLarge { what: "a batch", size });
-        }
         self.max_timestamp = self.max_timestamp.max(timestamp_ms);
         // A record takes 7 bytes at least, so that the size ends first.
         self.count += 1;

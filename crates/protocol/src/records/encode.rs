@@ -11,6 +11,12 @@ use super::{HEADER_SIZE, Header, RecordError};
 const SLACK: usize = 8;
 /// The buffer to begin with when nothing else is said.
 const SMALLEST: usize = 512;
+/// The size of a batch is 32 bits on the wire.
+const LARGEST: usize = i32::MAX as usize + SLACK;
+/// The first number of which the varint has two bytes.
+const ONE: u64 = 1 << 6;
+/// The first number of which the varint has three bytes.
+const SHORT: u64 = 1 << 13;
 
 /// Room for the header of a batch, then records.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +32,7 @@ impl RecordBuffer {
     pub(super) fn start(&mut self, capacity: usize) {
         if self.bytes.len() < HEADER_SIZE {
             // Asked for as zeros, so that the system may give pages that are zero already.
-            self.bytes = vec![0; capacity.max(SMALLEST)];
+            self.bytes = vec![0; capacity.clamp(SMALLEST, LARGEST)];
         }
         self.end = HEADER_SIZE;
     }
@@ -81,45 +87,84 @@ impl RecordBuffer {
     where
         H: Iterator<Item = Header<'h>> + Clone,
     {
+        let (timestamp, offset) = (timestamp_delta as u64, offset_delta as u64);
         if let Some(value) = value
             && key.is_none_or(|key| key.len() < 1 << 6)
             && value.len() < 1 << 12
-            && (0..1 << 13).contains(&timestamp_delta)
-            && (0..1 << 13).contains(&offset_delta)
+            && timestamp < SHORT
+            && offset < SHORT
             && headers.clone().next().is_none()
         {
-            self.append_common(timestamp_delta as u32, offset_delta as u32, key, value);
-            return Ok(());
+            return self.append_common(timestamp, offset, key, value);
         }
         self.append_any(timestamp_delta, offset_delta, key, value, headers)
     }
 
     /// A record of the common form: each varint has one byte or two, the key's length one. All that
-    /// comes before the key is one word.
+    /// comes before the key is one word. Each of the forms is code of its own, in which the sizes
+    /// are constants; a batch has few of them, so that the branches are foreseen.
     #[inline]
-    fn append_common(&mut self, timestamp: u32, offset: u32, key: Option<&[u8]>, value: &[u8]) {
+    fn append_common(
+        &mut self,
+        timestamp: u64,
+        offset: u64,
+        key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), RecordError> {
         let key_length = key.map_or(1, |key| key.len() as u64 * 2);
         let key = key.unwrap_or_default();
-        let timestamp = Field::short(timestamp);
-        let offset = Field::short(offset);
-        let value_length = Field::short(value.len() as u32);
-        // Attributes, the key's length and the header count have one byte each.
-        let body = 3 + timestamp.size + offset.size + key.len() + value_length.size + value.len();
-        let length = Field::short(body as u32);
-        let size = length.size + body;
-        let mut word = key_length;
-        word = word << (8 * offset.size) | offset.word;
-        word = word << (8 * timestamp.size) | timestamp.word;
-        word = word << (8 + 8 * length.size) | length.word;
-        let head = length.size + 2 + timestamp.size + offset.size;
+        // Timestamp, offset and the key's length.
+        let (deltas, size) = match (timestamp < ONE, offset < ONE) {
+            (true, true) => (key_length << 16 | offset << 9 | timestamp << 1, 3),
+            (false, true) => (key_length << 24 | offset << 17 | two(timestamp), 4),
+            (true, false) => (key_length << 24 | two(offset) << 8 | timestamp << 1, 4),
+            (false, false) => (key_length << 32 | two(offset) << 16 | two(timestamp), 5),
+        };
+        // What is there besides key and value and the length itself: attributes and header count,
+        // which have one byte each, and the value's length.
+        if value.len() as u64 >= ONE {
+            self.write::<2, 2>(deltas, size, key, value)
+        } else if (size + key.len() + value.len() + 3) as u64 >= ONE {
+            self.write::<2, 1>(deltas, size, key, value)
+        } else {
+            self.write::<1, 1>(deltas, size, key, value)
+        }
+    }
 
-        let mut out = Out { rest: self.room(size + SLACK), at: 0 };
-        out.field(Field { word, size: head });
-        out.bytes(key);
-        out.field(value_length);
-        out.bytes(value);
-        out.rest[out.at] = 0;
+    /// Writes a record of which the length takes `L` bytes and the value's length `V`.
+    #[inline]
+    fn write<const L: usize, const V: usize>(
+        &mut self,
+        deltas: u64,
+        deltas_size: usize,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), RecordError> {
+        // Sums that only grow, from one place to the next: the compiler sees that all of them are in
+        // `out` when the last one is, and checks no other.
+        let key_at = L + 1 + deltas_size;
+        let value_length_at = key_at + key.len();
+        let value_at = value_length_at + V;
+        let headers_at = value_at + value.len();
+        let size = headers_at + 1;
+        let body = (size - L) as u64;
+        // The attributes are the zero byte between length and deltas.
+        let head = deltas << (8 + 8 * L) | if L == 1 { body * 2 } else { two(body) };
+        let value_length = value.len() as u64;
+        let value_length = if V == 1 { value_length * 2 } else { two(value_length) };
+
+        let out = &mut self.room(size + SLACK)?[..size + SLACK];
+        out[..8].copy_from_slice(&head.to_le_bytes());
+        copy(&mut out[key_at..value_length_at], key);
+        out[value_length_at..value_length_at + 8].copy_from_slice(&value_length.to_le_bytes());
+        if V == 1 {
+            copy(&mut out[value_at..headers_at], value);
+        } else {
+            copy_long(&mut out[value_at..headers_at], value);
+        }
+        out[headers_at] = 0;
         self.end += size;
+        Ok(())
     }
 
     #[inline(never)]
@@ -156,7 +201,7 @@ impl RecordBuffer {
         }
         let body_length = Field::new(body as i32);
         let size = body_length.size + body;
-        let mut out = Out { rest: self.room(size + SLACK), at: 0 };
+        let mut out = Out { rest: self.room(size + SLACK)?, at: 0 };
         out.field(body_length);
         // Attributes: none are defined.
         out.field(Field { word: 0, size: 1 });
@@ -182,23 +227,27 @@ impl RecordBuffer {
 
     /// The bytes from the end on, `size` at least.
     #[inline]
-    fn room(&mut self, size: usize) -> &mut [u8] {
+    fn room(&mut self, size: usize) -> Result<&mut [u8], RecordError> {
         if self.bytes.len() - self.end < size {
-            self.grow(size);
+            self.grow(size)?;
         }
-        &mut self.bytes[self.end..]
+        Ok(&mut self.bytes[self.end..])
     }
 
     #[cold]
-    fn grow(&mut self, size: usize) {
+    fn grow(&mut self, size: usize) -> Result<(), RecordError> {
         let least = self.end + size;
+        if least > LARGEST {
+            return Err(RecordError::TooLarge { what: "a batch", size: least - SLACK });
+        }
         let len = if least <= self.bytes.capacity() {
             // Memory that was given back: initialised again bit by bit, most of it already is.
             (least + SMALLEST).min(self.bytes.capacity())
         } else {
             least.max(self.bytes.len() * 2)
         };
-        self.bytes.resize(len, 0);
+        self.bytes.resize(len.min(LARGEST), 0);
+        Ok(())
     }
 }
 
@@ -215,15 +264,14 @@ impl Field {
         let (word, size) = varint::word(varint::zigzag32(n));
         Self { word, size }
     }
+}
 
-    /// A number below 2^13, of which the varint has one byte or two.
-    #[inline]
-    const fn short(n: u32) -> Self {
-        // Twice the number is its zig-zag form. What is over seven bits moves up by one.
-        let n = n as u64 * 2;
-        let more = (n >= 0x80) as u64;
-        Self { word: (n + (n & 0x3f80)) | more << 7, size: 1 + more as usize }
-    }
+/// A number of 64 to 2^13 - 1 as a varint, which has two bytes.
+#[inline]
+const fn two(n: u64) -> u64 {
+    // Twice the number is its zig-zag form. What is over seven bits moves up by one.
+    let n = n * 2;
+    (n + (n & 0x3f80)) | 0x80
 }
 
 /// Where the fields of a record go.
@@ -257,22 +305,35 @@ impl Out<'_> {
         self.bytes(&bytes[..size]);
     }
 
-    /// Most keys have 8 to 32 bytes, which need no call to be copied.
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) {
-        let target = &mut self.rest[self.at..self.at + bytes.len()];
+        copy(&mut self.rest[self.at..self.at + bytes.len()], bytes);
         self.at += bytes.len();
-        match bytes.len() {
-            8..=16 => copy_ends::<8>(bytes, target),
-            17..=32 => copy_ends::<16>(bytes, target),
-            _ => target.copy_from_slice(bytes),
-        }
+    }
+}
+
+/// Copies between slices of the same length. Most keys have 8 to 32 bytes, which need no call.
+#[inline]
+fn copy(target: &mut [u8], bytes: &[u8]) {
+    match bytes.len() {
+        8..=16 => copy_ends::<8>(target, bytes),
+        17..=32 => copy_ends::<16>(target, bytes),
+        _ => target.copy_from_slice(bytes),
+    }
+}
+
+/// As [`copy`], for values of 64 bytes and more.
+#[inline]
+fn copy_long(target: &mut [u8], bytes: &[u8]) {
+    match bytes.len() {
+        64..=128 => copy_ends::<64>(target, bytes),
+        _ => target.copy_from_slice(bytes),
     }
 }
 
 /// Copies `N` to `2 * N` bytes as two pieces of fixed size that overlap.
 #[inline]
-fn copy_ends<const N: usize>(bytes: &[u8], target: &mut [u8]) {
+fn copy_ends<const N: usize>(target: &mut [u8], bytes: &[u8]) {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
         if let Some(start) = target.first_chunk_mut() {
             *start = *first;
@@ -324,10 +385,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_fields_are_varints() {
-        for n in 0..1 << 13 {
-            let (short, any) = (Field::short(n as u32), Field::new(n));
-            assert_eq!((short.word, short.size), (any.word, any.size), "{n}");
+    fn two_bytes_are_a_varint() {
+        for n in ONE..SHORT {
+            assert_eq!((two(n), 2), varint::word(varint::zigzag32(n as i32)), "{n}");
         }
     }
 }
