@@ -106,12 +106,13 @@ impl Client {
         let patience = core.config().api_timeout;
         self.core()
             .run(async move {
-                let refreshed = tokio::time::timeout(patience, core.refresh_anew()).await;
+                let newer = async { Ok(core.refresh_anew().await) };
+                let refreshed = tokio::time::timeout(patience, core.unless_distrusted(newer)).await;
                 refreshed.map_err(|_| Error::Timeout {
                     operation: "asking for metadata".into(),
                     after: patience,
                     last: None,
-                })
+                })?
             })
             .await
     }

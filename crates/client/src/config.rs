@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::security::{SaslConfig, TlsConfig};
 use crate::{Address, Error};
 
 /// How a [`Client`](crate::Client) reaches the cluster and how long it is patient.
@@ -59,6 +60,10 @@ pub struct Config {
     /// Where this client is (`broker.rack`), so that it can read from a near replica (KIP-392).
     /// Default none.
     pub rack: Option<String>,
+    /// Whether and how connections are encrypted. Default none: plain text.
+    pub tls: Option<TlsConfig>,
+    /// Who we are, for listeners with SASL. Default none.
+    pub sasl: Option<SaslConfig>,
     /// Seed of the jitter, so that a simulated run can be repeated. Default none: from the system.
     pub random_seed: Option<u64>,
 }
@@ -99,6 +104,8 @@ impl Config {
             read_buffer_bytes: 128 << 10,
             requests_in_flight_max: 1000,
             rack: None,
+            tls: None,
+            sasl: None,
             random_seed: None,
         }
     }
@@ -119,6 +126,8 @@ impl Config {
         read_buffer_bytes: usize,
         requests_in_flight_max: usize,
         rack: impl Into<Option<String>>,
+        tls: impl Into<Option<TlsConfig>>,
+        sasl: impl Into<Option<SaslConfig>>,
         random_seed: impl Into<Option<u64>>,
     }
 
@@ -127,6 +136,9 @@ impl Config {
         self.addresses()?;
         if self.client_id.len() > i16::MAX as usize {
             return Err(Error::config("client_id", &self.client_id, "at most 32767 bytes"));
+        }
+        if let Some(expected) = self.sasl.as_ref().and_then(SaslConfig::problem) {
+            return Err(Error::config("sasl", format!("{:?}", self.sasl), expected));
         }
         let positive = [
             ("request_timeout", self.request_timeout),
@@ -210,6 +222,9 @@ mod tests {
             ("frame_bytes_max", ok().frame_bytes_max(3)),
             ("read_buffer_bytes", ok().read_buffer_bytes(3)),
             ("requests_in_flight_max", ok().requests_in_flight_max(0)),
+            ("sasl", ok().sasl(SaslConfig::plain("alice"))),
+            ("sasl", ok().sasl(SaslConfig::plain("").password("x"))),
+            ("sasl", ok().sasl(SaslConfig::plain("alice").password("x\0y"))),
         ];
         for (field, config) in wrong {
             let text = config.validate().unwrap_err().to_string();

@@ -8,8 +8,10 @@
 //!   deadline ends the connection, and everything in flight fails, in order.
 //! - What ended is told to each request with whether any of its bytes had left (`sent`).
 //! - A connection without requests for `connections_max_idle` closes by itself.
+//! - While it authenticates again, requests are held back; their order stays.
 
 mod frames;
+mod hold;
 mod io;
 #[cfg(test)]
 mod tests;
@@ -24,11 +26,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use roka_protocol::{ApiKey, Frame, Message, Request};
+use roka_protocol::{ApiKey, Message, Request};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::counters::Recorder;
+use crate::security::SecurityError;
 use crate::transport::Stream;
 use crate::versions::Versions;
 use crate::{Config, NodeId, SendError};
@@ -71,6 +74,10 @@ struct Shared {
 struct State {
     /// Parts of requests that the task has not taken yet.
     outgoing: Vec<Bytes>,
+    /// Requests that wait until the connection has authenticated again; none if it need not.
+    held: Option<Vec<hold::Held>>,
+    /// Requests ever started, without those of the authentication.
+    started: u64,
     /// Bytes ever queued.
     queued: u64,
     in_flight: VecDeque<InFlight>,
@@ -78,6 +85,8 @@ struct State {
     earliest: Option<Instant>,
     /// Ends once nothing is in flight.
     retiring: bool,
+    /// Ends now, for that reason.
+    ending: Option<Ended>,
     waker: Option<Waker>,
     ended: Option<Ended>,
 }
@@ -85,12 +94,20 @@ struct State {
 #[derive(Debug)]
 struct InFlight {
     api: ApiKey,
-    correlation_id: i32,
+    /// None: the answer is raw bytes.
+    correlation_id: Option<i32>,
     /// The position of its first byte in the stream.
     begin: u64,
     deadline: Instant,
     timeout: Duration,
     reply: oneshot::Sender<Result<Bytes, SendError>>,
+}
+
+/// Whether a request is held back while the connection authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Wait,
+    Pass,
 }
 
 /// How a connection ended.
@@ -102,6 +119,8 @@ pub(crate) enum Ended {
     Retired,
     /// The broker or the network ended it.
     Lost(Arc<str>),
+    /// Broker and client do not speak the same kind of security, or do not trust each other.
+    Distrusted(SecurityError),
     /// A request was not answered in time.
     Silent(ApiKey),
 }
@@ -161,7 +180,15 @@ impl Connection {
     /// Whether requests can be started on it.
     pub(crate) fn is_open(&self) -> bool {
         let state = self.shared.lock();
-        state.ended.is_none() && !state.retiring
+        state.ended.is_none() && state.ending.is_none() && !state.retiring
+    }
+
+    /// Why broker and client do not trust each other, if that ended it.
+    pub(crate) fn distrust(&self) -> Option<SecurityError> {
+        match &self.shared.lock().ended {
+            Some(Ended::Distrusted(error)) => Some(error.clone()),
+            _ => None,
+        }
     }
 
     /// Whether it is the same connection.
@@ -171,7 +198,7 @@ impl Connection {
 
     /// How many requests wait or are unanswered.
     pub(crate) fn in_flight(&self) -> usize {
-        self.shared.lock().in_flight.len()
+        self.shared.lock().pending()
     }
 
     /// No new requests: closes as soon as everything in flight is answered.
@@ -200,11 +227,17 @@ impl Connection {
         request: &R,
         timeout: Duration,
     ) -> Result<Reply<R>, SendError> {
-        let frame = |id| {
-            let client_id = self.shared.client_id.as_deref();
-            roka_protocol::frame::encode_request(version, id, client_id, request)
-        };
-        let raw = self.start_frame(api_of::<R>(), frame, timeout)?;
+        self.start_by(Way::Wait, version, request, timeout)
+    }
+
+    fn start_by<R: Request>(
+        &self,
+        way: Way,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<Reply<R>, SendError> {
+        let raw = self.start_frame(way, api_of::<R>(), version, request, timeout)?;
         Ok(Reply { raw, version, api: PhantomData })
     }
 
@@ -215,43 +248,56 @@ impl Connection {
         timeout: Duration,
     ) -> Result<RawReply, SendError> {
         let request = crate::versions::request();
-        let frame = |id| {
-            let client_id = self.shared.client_id.as_deref();
-            roka_protocol::frame::encode_request(version, id, client_id, &request)
-        };
-        self.start_frame(ApiKey::ApiVersions, frame, timeout)
+        self.start_frame(Way::Wait, ApiKey::ApiVersions, version, &request, timeout)
     }
 
-    /// Queues the frame that `encode` makes with its correlation id.
-    fn start_frame(
+    /// Queues the request with the next correlation id.
+    fn start_frame<R: Request>(
         &self,
+        way: Way,
         api: ApiKey,
-        encode: impl FnOnce(i32) -> Result<Frame, roka_protocol::Error>,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<RawReply, SendError> {
+        let id = self.shared.next_correlation.fetch_add(1, Ordering::Relaxed);
+        let client_id = self.shared.client_id.as_deref();
+        let frame = roka_protocol::frame::encode_request(version, id, client_id, request);
+        let frame = frame.map_err(|problem| malformed(self.shared.node, api, &problem))?;
+        let len = frame.len() as u64;
+        self.enqueue(way, api, Some(id), frame.into_parts(), len, timeout)
+    }
+
+    fn enqueue(
+        &self,
+        way: Way,
+        api: ApiKey,
+        correlation_id: Option<i32>,
+        parts: Vec<Bytes>,
+        len: u64,
         timeout: Duration,
     ) -> Result<RawReply, SendError> {
         let node = self.shared.node;
-        let correlation_id = self.shared.next_correlation.fetch_add(1, Ordering::Relaxed);
-        let frame = encode(correlation_id).map_err(|problem| malformed(node, api, &problem))?;
-        let len = frame.len() as u64;
         let deadline = Instant::now() + timeout;
         let (reply, receiver) = oneshot::channel();
 
         let mut state = self.shared.lock();
-        if let Some(ended) = &state.ended {
+        if let Some(ended) = state.ended.as_ref().or(state.ending.as_ref()) {
             return Err(ended.error(node, api, false, timeout));
         }
-        if state.retiring {
+        if state.retiring && way == Way::Wait {
             return Err(Ended::Retired.error(node, api, false, timeout));
         }
-        if state.in_flight.len() >= self.shared.in_flight_max {
+        if state.pending() >= self.shared.in_flight_max && way == Way::Wait {
             return Err(SendError::Busy { node, api });
         }
         let begin = state.queued;
-        state.queued += len;
-        state.outgoing.extend(frame.into_parts());
-        state.earliest = Some(state.earliest.map_or(deadline, |it| it.min(deadline)));
         let it = InFlight { api, correlation_id, begin, deadline, timeout, reply };
-        state.in_flight.push_back(it);
+        state.started += u64::from(way == Way::Wait);
+        match &mut state.held {
+            Some(held) if way == Way::Wait => held.push(hold::Held { parts, len, it }),
+            _ => state.queue(parts, len, it),
+        }
         state.wake();
         drop(state);
         self.shared.recorder.request(api);
@@ -276,6 +322,11 @@ impl Shared {
 }
 
 impl State {
+    /// Requests that wait or are unanswered.
+    fn pending(&self) -> usize {
+        self.in_flight.len() + self.held.as_ref().map_or(0, Vec::len)
+    }
+
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
@@ -296,6 +347,10 @@ impl Ended {
             }
             Self::Lost(problem) => {
                 SendError::Disconnected { node, api, sent, problem: problem.clone() }
+            }
+            Self::Distrusted(error) => {
+                let problem = error.to_string().into();
+                SendError::Disconnected { node, api, sent, problem }
             }
             Self::Idle | Self::Retired => {
                 let problem = "the connection was no longer needed".into();

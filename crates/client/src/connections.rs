@@ -4,10 +4,14 @@
 //! - One dial per broker and lane at a time; all who want it wait for the same dial.
 //! - After a failed dial the address is left alone for a back-off (50 ms to 1 s), whichever broker or
 //!   bootstrap address it stands for; who asks meanwhile gets the error at once and can go elsewhere.
+//! - A dial that ends in mistrust is repeated once if another try may help; then the address is left alone for 1 s
+//!   to 10 s, so that no account is locked by trying.
 //! - A failed dial and a silent broker invalidate what was cached about the broker (coordinators,
 //!   controller) and ask for metadata.
 //! - An address is looked up in the newest metadata at every dial. A broker that moved or left has its
 //!   connections retired: they answer what is in flight and take nothing new.
+
+mod dial;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,14 +24,17 @@ use crate::connection::{Connection, Ended, Lane};
 use crate::core::Core;
 use crate::counters::Event;
 use crate::retry::Backoff;
-use crate::versions::{self, Negotiated};
-use crate::{Address, ErrorCode, Metadata, NodeId, SendError};
+use crate::{Address, Metadata, NodeId, SendError};
+use dial::{Dial, Problem};
 
 type Waiter = oneshot::Sender<Result<Connection, SendError>>;
 
 /// Dials that ended in the middle of the version negotiation before the oldest version is tried: some
 /// old brokers and proxies hang up on what they do not know.
 const HANG_UPS_BEFORE_OLDEST: u32 = 2;
+/// How long an address is left alone where broker and client do not trust each other: first, and at most.
+const DISTRUST_BACKOFF: Duration = Duration::from_secs(1);
+const DISTRUST_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
@@ -49,11 +56,11 @@ struct Node {
 /// How an address answered of late.
 #[derive(Debug, Default)]
 struct Health {
-    /// None after a success.
-    backoff: Option<Backoff>,
+    /// None after a success; whether for mistrust.
+    backoff: Option<(bool, Backoff)>,
     /// Not dialled before.
     retry_at: Option<Instant>,
-    problem: Arc<str>,
+    problem: Problem,
     /// It was slow to answer; others are preferred where any broker will do.
     slow: bool,
     hang_ups: u32,
@@ -117,6 +124,13 @@ impl Connections {
         addresses.map(|address| at(address).filter(|at| *at > now)).min().flatten()
     }
 
+    /// Whether the last dial of the address ended in mistrust.
+    fn distrusts(&self, address: &Address) -> bool {
+        let state = self.lock();
+        let health = state.health.get(address);
+        health.is_some_and(|it| it.backoff.is_some() && matches!(it.problem, Problem::Trust(_)))
+    }
+
     /// Retires what the metadata does not name any more, and what moved to another address.
     pub(crate) fn reconcile(&self, metadata: &Metadata, seeds: &[Address]) {
         let mut state = self.lock();
@@ -166,10 +180,16 @@ impl Health {
         self.retry_at.is_some_and(|at| at > now)
     }
 
-    fn failed(&mut self, problem: Arc<str>, core: &Core) {
+    fn failed(&mut self, problem: Problem, core: &Core) {
+        let distrust = matches!(problem, Problem::Trust(_));
+        if self.backoff.as_ref().is_some_and(|(before, _)| *before != distrust) {
+            self.backoff = None;
+        }
         let config = core.config();
-        let backoff = self.backoff.get_or_insert_with(|| {
-            Backoff::new(config.reconnect_backoff, config.reconnect_backoff_max)
+        let (_, backoff) = self.backoff.get_or_insert_with(|| {
+            let (first, most) = (config.reconnect_backoff, config.reconnect_backoff_max);
+            let patient = Backoff::new(first.max(DISTRUST_BACKOFF), most.max(DISTRUST_BACKOFF_MAX));
+            (distrust, if distrust { patient } else { Backoff::new(first, most) })
         });
         let wait = core.with_rng(|rng| backoff.next(rng));
         self.retry_at = Some(Instant::now() + wait);
@@ -177,8 +197,11 @@ impl Health {
     }
 
     fn error(&self, node: NodeId, address: &Address, dialled: bool) -> SendError {
-        let (address, problem) = (address.clone(), self.problem.clone());
-        SendError::Connect { node, address, problem, dialled }
+        let address = address.clone();
+        match self.problem.clone() {
+            Problem::Network(problem) => SendError::Connect { node, address, problem, dialled },
+            Problem::Trust(error) => SendError::Security { node, address, error, dialled },
+        }
     }
 }
 
@@ -230,13 +253,9 @@ impl Core {
     /// Dials once, within the time for it, and tells all who wait.
     async fn dial(self: Arc<Self>, node: NodeId, lane: Lane, address: Address, oldest: bool) {
         let patience = self.config().connect_timeout;
-        let dialled = timeout(patience, self.try_dial(node, lane, &address, oldest)).await;
-        let dialled = dialled.unwrap_or_else(|_| {
-            Err(Dial {
-                problem: format!("no connection within {patience:?}").into(),
-                hung_up: false,
-            })
-        });
+        let dialled = timeout(patience, self.try_twice(node, lane, &address, oldest)).await;
+        let dialled = dialled
+            .unwrap_or_else(|_| Err(Dial::failed(format!("no connection within {patience:?}"))));
         let event = if dialled.is_ok() { Event::Connect } else { Event::ConnectFailure };
         self.recorder.event(event);
         let failed = dialled.is_err();
@@ -284,31 +303,6 @@ impl Core {
         }
     }
 
-    async fn try_dial(
-        self: &Arc<Self>,
-        node: NodeId,
-        lane: Lane,
-        address: &Address,
-        oldest: bool,
-    ) -> Result<Connection, Dial> {
-        let stream = self.transport.connect(address).await;
-        let stream =
-            stream.map_err(|error| Dial { problem: error.to_string().into(), hung_up: false })?;
-        let (connection, task) =
-            Connection::new(node, self.config(), self.recorder.clone(), stream);
-        let (core, served) = (self.clone(), connection.clone());
-        self.spawn(async move {
-            let ended = task.await;
-            core.ended(&served, lane, &ended);
-        });
-        let negotiated = negotiate(&connection, oldest, self.config().connect_timeout).await;
-        if let Err(dial) = negotiated {
-            connection.retire();
-            return Err(dial);
-        }
-        Ok(connection)
-    }
-
     fn ended(&self, connection: &Connection, lane: Lane, ended: &Ended) {
         let node = connection.node();
         let mut state = self.connections.lock();
@@ -321,11 +315,16 @@ impl Core {
             entry.lanes.remove(&lane);
             if matches!(ended, Ended::Silent(_)) {
                 let health = health.entry(entry.address.clone()).or_default();
-                health.failed("it did not answer a request in time".into(), self);
+                let problem = "it did not answer a request in time".into();
+                health.failed(Problem::Network(problem), self);
             }
         }
         drop(state);
         match ended {
+            Ended::Distrusted(error) => {
+                tracing::debug!(%node, ?lane, %error, "connection lost");
+                self.recorder.event(Event::Disconnect);
+            }
             Ended::Lost(problem) => {
                 tracing::debug!(%node, ?lane, %problem, "connection lost");
                 self.recorder.event(Event::Disconnect);
@@ -340,41 +339,4 @@ impl Core {
             Ended::Idle | Ended::Retired => {}
         }
     }
-}
-
-/// Why a dial failed.
-#[derive(Debug)]
-struct Dial {
-    problem: Arc<str>,
-    /// The broker hung up on the question for its versions.
-    hung_up: bool,
-}
-
-async fn negotiate(connection: &Connection, oldest: bool, patience: Duration) -> Result<(), Dial> {
-    let failed = |problem: String| Dial { problem: problem.into(), hung_up: false };
-    let mut version = if oldest { 0 } else { versions::first_version() };
-    loop {
-        let reply = connection
-            .start_negotiation(version, patience)
-            .map_err(|error| failed(error.to_string()))?;
-        let frame = reply.await.map_err(|error| Dial {
-            hung_up: matches!(error, SendError::Disconnected { .. }),
-            problem: error.to_string().into(),
-        })?;
-        match versions::negotiate(version, frame) {
-            Ok(Negotiated::Done(versions)) => {
-                connection.negotiated(versions);
-                return Ok(());
-            }
-            Ok(Negotiated::Again(lower)) => version = lower,
-            Ok(Negotiated::Refused(code)) => {
-                return Err(failed(refusal(code)));
-            }
-            Err(error) => return Err(failed(format!("no Kafka broker: {error}"))),
-        }
-    }
-}
-
-fn refusal(code: ErrorCode) -> String {
-    format!("it refuses to name the versions it speaks (Kafka before 0.10?): {code}")
 }

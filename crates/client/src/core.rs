@@ -17,6 +17,7 @@ use crate::coordinator::Coordinators;
 use crate::counters::Recorder;
 use crate::metadata::{Hint, Store, Update};
 use crate::retry::{Backoff, Deadline};
+use crate::security::TlsTransport;
 use crate::transport::Transport;
 use crate::{Address, Broker, Config, Counters, Error, Metadata, NodeId, SendError};
 
@@ -44,6 +45,10 @@ impl Core {
     ) -> Result<Arc<Self>, Error> {
         config.validate()?;
         let seeds = config.addresses()?;
+        let transport = match &config.tls {
+            Some(tls) => Arc::new(TlsTransport::new(transport, tls.clone())),
+            None => transport,
+        };
         let rng = config.random_seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let core = Arc::new(Self {
             store: Store::new(&config),
@@ -159,6 +164,19 @@ impl Core {
             self.connections.reconcile(&self.metadata(), &self.seeds);
         }
         applied
+    }
+
+    /// Runs `work`, which may wait for brokers to answer, until it ends or no broker answers because they and this client
+    /// do not trust each other. `work` only waits: nothing is lost with it.
+    pub(crate) async fn unless_distrusted<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            error = self.store.distrusted() => Err(error.into()),
+        }
     }
 
     /// The broker could not be reached: nothing that rests on it can be trusted.

@@ -25,6 +25,8 @@ pub struct Counters {
     pub disconnects: u64,
     /// Connections that were ended because a request was not answered in time.
     pub request_timeouts: u64,
+    /// Authentications that a broker took, those that renewed a session included (KIP-368).
+    pub authentications: u64,
 }
 
 /// The counts of one API.
@@ -63,7 +65,7 @@ fn slot(api: ApiKey) -> usize {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     apis: Box<[[AtomicU64; 3]]>,
-    others: [AtomicU64; 6],
+    others: [AtomicU64; 7],
 }
 
 /// What is counted without an API.
@@ -75,6 +77,7 @@ pub(crate) enum Event {
     ConnectFailure,
     Disconnect,
     RequestTimeout,
+    Authenticate,
 }
 
 impl Default for Recorder {
@@ -116,6 +119,7 @@ impl Recorder {
             connect_failures: other(Event::ConnectFailure),
             disconnects: other(Event::Disconnect),
             request_timeouts: other(Event::RequestTimeout),
+            authentications: other(Event::Authenticate),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use roka_protocol::{ApiKey, ErrorCode};
 
+use crate::security::SecurityError;
 use crate::{Address, NodeId};
 
 /// Why a call failed.
@@ -137,6 +138,18 @@ pub enum SendError {
         /// False if it was not dialled this time, because the last dial failed a moment ago.
         dialled: bool,
     },
+    /// The broker can be reached, but broker and client do not trust each other.
+    #[error("broker {node} at {address}: {error}")]
+    Security {
+        /// The broker.
+        node: NodeId,
+        /// Where it listens.
+        address: Address,
+        /// What is wrong.
+        error: SecurityError,
+        /// False if it was not dialled this time, because the last dial failed a moment ago.
+        dialled: bool,
+    },
     /// The metadata names no such broker (any more).
     #[error("broker {node} is not part of the cluster: ask for metadata and take another")]
     UnknownNode {
@@ -209,7 +222,10 @@ impl SendError {
             | Self::Disconnected { .. }
             | Self::Timeout { .. }
             | Self::Busy { .. } => true,
-            Self::UnsupportedVersion { .. } | Self::Malformed { .. } | Self::Closed => false,
+            Self::Security { .. }
+            | Self::UnsupportedVersion { .. }
+            | Self::Malformed { .. }
+            | Self::Closed => false,
         }
     }
 
@@ -243,6 +259,15 @@ impl Error {
         match self {
             Self::Refused { code, .. } => Some(*code),
             Self::Timeout { last, .. } => last.as_ref()?.code(),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with trust or credentials, if that is it; that of the last attempt if time ran out.
+    pub fn security(&self) -> Option<&SecurityError> {
+        match self {
+            Self::Send(SendError::Security { error, .. }) => Some(error),
+            Self::Timeout { last, .. } => last.as_ref()?.security(),
             _ => None,
         }
     }

@@ -67,6 +67,7 @@ pub mod partitioner;
 pub mod producer;
 mod retry;
 mod router;
+pub mod security;
 #[cfg(test)]
 mod testing;
 mod topic_partition;

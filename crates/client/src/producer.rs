@@ -212,10 +212,10 @@ async fn find_topic(core: &crate::core::Core, name: &str) -> Result<(), Error> {
                 }
             }
         }
-        let next = core.refresh(metadata.generation, Why::Asked);
-        let newer = tokio::time::timeout_at(patience.at(), next).await;
+        let next = async { Ok(core.refresh(metadata.generation, Why::Asked).await) };
+        let newer = tokio::time::timeout_at(patience.at(), core.unless_distrusted(next)).await;
         metadata = match (newer, problem.take_if(|_| patience == appearance)) {
-            (Ok(newer), _) => newer,
+            (Ok(newer), _) => newer?,
             (Err(_), Some(absent)) => return Err(absent),
             (Err(_), None) => {
                 return Err(Error::Timeout {

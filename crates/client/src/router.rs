@@ -155,7 +155,8 @@ impl Core {
             free_retry: true,
         };
         loop {
-            let found = timeout_at(deadline.at(), call.next_place()).await;
+            let next = self.unless_distrusted(call.next_place());
+            let found = timeout_at(deadline.at(), next).await;
             let place = found.map_err(|_| call.timeout())??;
             let generation = self.metadata().generation;
             let answer =

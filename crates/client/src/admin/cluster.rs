@@ -38,7 +38,10 @@ impl Admin {
         self.run(|core, deadline| async move {
             if core.address_of(node).is_none() {
                 // Bounded by the same deadline as the rest: nobody may have been asked anything yet.
-                let _ = timeout_at(deadline.at(), core.refresh_anew()).await;
+                let newer = async { Ok(core.refresh_anew().await) };
+                if let Ok(newer) = timeout_at(deadline.at(), core.unless_distrusted(newer)).await {
+                    newer?;
+                }
             }
             let connection = core.connection(node, Lane::General).await?;
             let Some(versions) = connection.versions() else {

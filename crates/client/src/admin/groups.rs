@@ -70,12 +70,13 @@ impl Admin {
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>, Error> {
         self.run(|core, deadline| async move {
             // Asked anew, so that a broker that just joined is not left out.
-            let metadata = timeout_at(deadline.at(), core.refresh_anew()).await;
+            let newer = async { Ok(core.refresh_anew().await) };
+            let metadata = timeout_at(deadline.at(), core.unless_distrusted(newer)).await;
             let metadata = metadata.map_err(|_| Error::Timeout {
                 operation: "asking which brokers there are".into(),
                 after: core.config().api_timeout,
                 last: None,
-            })?;
+            })??;
             let list = |node: NodeId| {
                 let core = core.clone();
                 async move {

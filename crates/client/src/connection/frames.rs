@@ -17,6 +17,14 @@ const PREFIX_BYTES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadLength(pub(crate) i32);
 
+impl BadLength {
+    /// Whether it is the begin of a TLS alert or handshake: type, then the version 3.0 to 3.4.
+    pub(crate) fn is_tls(self) -> bool {
+        let [kind, major, minor, _] = self.0.to_be_bytes();
+        matches!(kind, 0x15 | 0x16) && major == 3 && minor <= 4
+    }
+}
+
 /// The unread part of a stream.
 #[derive(Debug)]
 pub(crate) struct FrameReader {

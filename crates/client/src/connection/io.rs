@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use super::frames::FrameReader;
 use super::{Ended, InFlight, Shared};
 use crate::Config;
+use crate::security::SecurityError;
 use crate::transport::Stream;
 
 /// Parts given to one write; the system takes 1024 at most.
@@ -122,6 +123,9 @@ impl Io {
                         }
                     }
                     Ok(None) => break,
+                    Err(length) if length.is_tls() => {
+                        return Poll::Ready(Ended::Distrusted(SecurityError::PlaintextToTls));
+                    }
                     Err(length) => {
                         let problem =
                             format!("it sent a frame of {} bytes: no Kafka, or a limit", length.0);
@@ -138,11 +142,15 @@ impl Io {
 
     /// Gives the response to the oldest request; it must be its own.
     fn answer(&mut self, frame: Bytes) -> Result<(), String> {
-        let id = roka_protocol::frame::correlation_id(&frame).map_err(|it| it.to_string())?;
         let mut state = self.shared.lock();
         let expected = state.in_flight.front().map(|it| it.correlation_id);
-        if expected != Some(id) {
-            return Err(format!("it answered request {id}, expected was {expected:?}"));
+        // Raw bytes carry no number.
+        if expected != Some(None) {
+            let id = roka_protocol::frame::correlation_id(&frame).map_err(|it| it.to_string())?;
+            let expected = expected.flatten();
+            if expected != Some(id) {
+                return Err(format!("it answered request {id}, expected was {expected:?}"));
+            }
         }
         let Some(it) = state.in_flight.pop_front() else { return Ok(()) };
         if state.in_flight.is_empty() {
@@ -158,7 +166,10 @@ impl Io {
     fn check_time(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
             let mut state = self.shared.lock();
-            if state.retiring && state.in_flight.is_empty() {
+            if let Some(ended) = state.ending.take() {
+                return Poll::Ready(ended);
+            }
+            if state.retiring && state.is_quiet() {
                 return Poll::Ready(Ended::Retired);
             }
             let idle_at = self.active + self.idle;
@@ -172,7 +183,7 @@ impl Io {
                     let api = silent.map_or(roka_protocol::ApiKey::ApiVersions, |it| it.api);
                     return Poll::Ready(Ended::Silent(api));
                 }
-                if state.in_flight.is_empty() && idle_at <= now {
+                if state.is_quiet() && idle_at <= now {
                     return Poll::Ready(Ended::Idle);
                 }
             }
@@ -195,9 +206,14 @@ impl Io {
         state.outgoing.clear();
         state.waker = None;
         let in_flight = std::mem::take(&mut state.in_flight);
+        let held = state.held.take().unwrap_or_default();
         drop(state);
-        for InFlight { api, begin, timeout, reply, .. } in in_flight {
-            let sent = self.written > begin;
+        let held = held.into_iter().map(|held| (held.it, false));
+        let in_flight = in_flight.into_iter().map(|it| {
+            let sent = self.written > it.begin;
+            (it, sent)
+        });
+        for (InFlight { api, timeout, reply, .. }, sent) in in_flight.chain(held) {
             let _ = reply.send(Err(ended.error(self.shared.node, api, sent, timeout)));
         }
     }
@@ -224,5 +240,8 @@ impl Drop for Io {
 }
 
 fn lost(error: &io::Error) -> Ended {
+    if let Some(error) = crate::security::found_in(error) {
+        return Ended::Distrusted(error);
+    }
     Ended::Lost(error.to_string().into())
 }

@@ -394,7 +394,7 @@ async fn validate(
 fn report(api: &str, node: NodeId, error: &SendError) {
     match error {
         // It was not even tried: the attempt before was reported.
-        SendError::Connect { dialled: false, .. } => {}
+        SendError::Connect { dialled: false, .. } | SendError::Security { dialled: false, .. } => {}
         error if error.is_retriable() => {
             tracing::debug!(%node, %error, "{api} failed; trying again");
         }

@@ -49,7 +49,7 @@ pub(super) async fn ask<R: Request>(
     build: impl FnOnce(i16) -> R,
     outcome: impl FnOnce(&R::Response) -> ErrorCode,
 ) -> Result<(R::Response, ErrorCode), AskError> {
-    let finding = core.coordinator(CoordinatorKind::Group, group);
+    let finding = core.unless_distrusted(core.coordinator(CoordinatorKind::Group, group));
     let node = match timeout(how.timeout, finding).await {
         Err(_) => return Err(AskError::Unreachable(None)),
         Ok(Err(Error::Refused { code, .. })) => return Err(AskError::Refused(code)),

@@ -28,6 +28,8 @@ pub(crate) struct Store {
     snapshot: watch::Sender<Arc<Metadata>>,
     refresher: Mutex<Refresher>,
     wake: Notify,
+    /// Set while no broker answers because they and this client do not trust each other.
+    distrust: watch::Sender<Option<SendError>>,
 }
 
 impl Store {
@@ -36,6 +38,7 @@ impl Store {
             snapshot: watch::Sender::default(),
             refresher: Mutex::new(Refresher::new(config)),
             wake: Notify::new(),
+            distrust: watch::Sender::default(),
         }
     }
 
@@ -75,6 +78,22 @@ impl Store {
                 Arc::make_mut(snapshot).controller = None;
             }
             ours
+        });
+    }
+
+    /// Waits until no broker answers because they and this client do not trust each other.
+    pub(crate) async fn distrusted(&self) -> SendError {
+        let mut distrust = self.distrust.subscribe();
+        // The sender lives as long as this.
+        let found = distrust.wait_for(Option::is_some).await;
+        found.ok().and_then(|it| it.clone()).unwrap_or(SendError::Closed)
+    }
+
+    fn set_distrust(&self, found: Option<SendError>) {
+        self.distrust.send_if_modified(|it| {
+            let changes = it.is_some() || found.is_some();
+            *it = found;
+            changes
         });
     }
 
@@ -250,6 +269,7 @@ impl Core {
     /// Asks one broker after the other until one answers usefully.
     async fn refresh_once(self: &Arc<Self>, topics: &[Arc<str>]) -> bool {
         let mut tried = Vec::new();
+        let mut distrust = None;
         while let Some(node) = self.any_node(&tried).filter(|_| !self.is_closed()) {
             tried.push(node);
             match self.ask_metadata(node, topics).await {
@@ -268,13 +288,26 @@ impl Core {
                             refresher.answered(now, metadata.generation, news, rng);
                         });
                         self.recorder.event(Event::MetadataRefresh);
+                        self.store.set_distrust(None);
                         return true;
                     }
                     tracing::debug!(%node, "an answer without brokers was ignored");
                 }
                 Err(SendError::Connect { dialled: false, .. }) => {}
-                Err(error) => tracing::debug!(%node, %error, "no metadata"),
+                Err(error) => {
+                    if let SendError::Security { dialled: true, error, address, .. } = &error {
+                        tracing::warn!(%node, %address, %error, "no metadata");
+                    } else {
+                        tracing::debug!(%node, %error, "no metadata");
+                    }
+                    distrust = Some(error)
+                        .filter(|it| matches!(it, SendError::Security { .. }))
+                        .or(distrust);
+                }
             }
+        }
+        if distrust.is_some() {
+            self.store.set_distrust(distrust);
         }
         false
     }
