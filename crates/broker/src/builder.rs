@@ -4,12 +4,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::mpsc,
+    time::Duration,
 };
 
 use crate::{
     Cluster, Error,
     config::BrokerConfig,
     runtime::{self, Plan},
+    security::Settings,
 };
 
 /// Builds a [`Cluster`]. Defaults: one node, everything in memory, any free ports on 127.0.0.1, topics with Kafka's
@@ -22,6 +24,7 @@ pub struct Builder {
     racks: bool,
     settings: Vec<(String, String)>,
     transaction_version: i16,
+    security: Settings,
 }
 
 impl Default for Builder {
@@ -33,6 +36,7 @@ impl Default for Builder {
             racks: false,
             settings: Vec::new(),
             transaction_version: 2,
+            security: Settings::default(),
         }
     }
 }
@@ -84,6 +88,35 @@ impl Builder {
         self
     }
 
+    /// Clients must say who they are: this user may come in with this password, by SASL PLAIN, SCRAM-SHA-256 or
+    /// SCRAM-SHA-512. Default: everybody may.
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.security.users.insert(name.into(), password.into());
+        self
+    }
+
+    /// How long an authentication holds (`connections.max.reauth.ms`, KIP-368). Default: for ever.
+    #[must_use]
+    pub fn sasl_session(mut self, length: Duration) -> Self {
+        self.security.session = Some(length);
+        self
+    }
+
+    /// All listeners speak TLS with this certificate (those between it and its CA after it) and key, both PEM text.
+    #[must_use]
+    pub fn tls(mut self, certificates: impl Into<String>, key: impl Into<String>) -> Self {
+        self.security.tls = Some((certificates.into(), key.into()));
+        self
+    }
+
+    /// Clients must have a certificate of this CA, PEM text. Only with [`tls`](Self::tls).
+    #[must_use]
+    pub fn client_ca(mut self, pem: impl Into<String>) -> Self {
+        self.security.client_ca = Some(pem.into());
+        self
+    }
+
     /// Starts the cluster on threads of its own, and returns when every node listens.
     pub fn start_blocking(self) -> Result<Cluster, Error> {
         let (told, hear) = mpsc::sync_channel(1);
@@ -126,6 +159,7 @@ impl Builder {
             data_dir: self.data_dir,
             config,
             transaction_version: self.transaction_version,
+            security: self.security,
         })
     }
 }

@@ -9,6 +9,9 @@ use crate::config::ConfigError;
 /// A cluster that cannot be started or commanded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Certificates or key of the listeners cannot be used.
+    #[error("TLS: {0}: give PEM text of a certificate and of its key")]
+    Tls(String),
     /// A setting given to the builder.
     #[error(transparent)]
     Config(#[from] ConfigError),

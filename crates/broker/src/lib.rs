@@ -42,6 +42,7 @@ mod net;
 mod node;
 mod releases;
 mod runtime;
+mod security;
 mod state;
 mod transaction;
 

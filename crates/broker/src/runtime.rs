@@ -16,6 +16,7 @@ use crate::{
     config::BrokerConfig,
     group,
     net::Port,
+    security::{self, Security},
     state::{NodeInfo, Shared, snapshot::Snapshot},
     transaction,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) config: BrokerConfig,
     /// The level of the feature `transaction.version`.
     pub(crate) transaction_version: i16,
+    pub(crate) security: security::Settings,
 }
 
 /// A cluster's parts, ready to be commanded. No node listens yet.
@@ -100,7 +102,8 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
         None => None,
     };
     let cluster_id = former.as_ref().map_or_else(new_cluster_id, |it| it.cluster_id.clone());
-    let shared = Shared::new(cluster_id, plan.data_dir, plan.config, nodes);
+    let security = Security::new(plan.security)?;
+    let shared = Shared::new(cluster_id, plan.data_dir, plan.config, nodes, security);
     shared.transactions.set_version(plan.transaction_version);
     if let Some(former) = former {
         shared.restore(former).map_err(Error::io("cannot open the topics of the data folder"))?;

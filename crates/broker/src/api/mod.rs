@@ -43,13 +43,20 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
 
 pub(crate) use fetch::session::Sessions;
 
-use std::{future::Future, net::SocketAddr, ops::RangeInclusive};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use roka_protocol::{
@@ -60,7 +67,7 @@ use roka_protocol::{
     },
 };
 
-use crate::{caps::NONE, node::Node, state::Shared};
+use crate::{caps::NONE, node::Node, security::Sasl, state::Shared};
 
 /// What is known about a request besides its body.
 #[derive(Debug, Clone)]
@@ -70,6 +77,8 @@ pub(crate) struct RequestContext {
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<String>,
     pub(crate) peer: SocketAddr,
+    /// How far the connection's authentication is.
+    pub(crate) sasl: Arc<Mutex<Sasl>>,
     /// A fault asks that everything in the request be refused with this error.
     pub(crate) fail: Option<ErrorCode>,
 }
@@ -141,6 +150,7 @@ apis! {
     ListGroups list_groups::ListGroupsRequest 0..=5;
     DeleteGroups delete_groups::DeleteGroupsRequest 0..=3;
     OffsetDelete offset_delete::OffsetDeleteRequest 0..=0;
+    SaslHandshake sasl_handshake::SaslHandshakeRequest 0..=1;
     ApiVersions api_versions::ApiVersionsRequest 0..=4;
     CreateTopics create_topics::CreateTopicsRequest 0..=7;
     DeleteTopics delete_topics::DeleteTopicsRequest 0..=6;
@@ -155,6 +165,7 @@ apis! {
     DescribeConfigs describe_configs::DescribeConfigsRequest 0..=4;
     AlterConfigs alter_configs::AlterConfigsRequest 0..=2;
     DescribeLogDirs describe_log_dirs::DescribeLogDirsRequest 0..=4;
+    SaslAuthenticate sasl_authenticate::SaslAuthenticateRequest 0..=2;
     CreatePartitions create_partitions::CreatePartitionsRequest 0..=3;
     ElectLeaders elect_leaders::ElectLeadersRequest 0..=2;
     IncrementalAlterConfigs incremental_alter_configs::IncrementalAlterConfigsRequest 0..=1;

@@ -92,6 +92,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Changes a user's password, or adds a user, where clients must say who they are. Connections stay.
+    pub fn set_password(&self, user: &str, password: &str) {
+        self.shared.security.set_password(user, password);
+    }
+
     /// Lets requests meet a fault, after those that were injected before.
     pub fn inject(&self, fault: Fault) {
         self.shared.faults.add(fault);

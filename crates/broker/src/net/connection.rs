@@ -5,9 +5,18 @@
 //! - A request that waits ends when its client leaves.
 //! - Responses are collected while further requests lie in the buffer and while handlers end at once; they are
 //!   written before anything is waited for.
+//! - Before clients have said who they are, and when that holds no longer, nothing else is taken, as in Kafka.
 //! - A malformed request, or a version that this node does not speak, ends the connection, as in Kafka.
 
-use std::{future::poll_fn, io, net::SocketAddr, pin::pin, task::Poll};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use roka_protocol::{ApiKey, RequestHeader};
@@ -22,7 +31,8 @@ use super::outbox::Outbox;
 use crate::{
     api::{self, Answer, RequestContext},
     node::Node,
-    state::Mode,
+    security::{Sasl, Stream},
+    state::{Mode, lock},
 };
 
 /// Responses beyond this are written before more requests are carried out.
@@ -30,17 +40,29 @@ const OUTBOX_MAX: usize = 1 << 20;
 const READ_BUFFER: usize = 64 << 10;
 /// What is read while a request waits; more stays in the socket.
 const READ_AHEAD: usize = READ_BUFFER;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves `stream` until the client leaves, the node stops or the connection is severed.
-pub(super) async fn serve(node: Node, mut stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
     let mut mode = node.info().watch();
     let mut severed = node.info().watch_severed();
     severed.mark_unchanged();
+    let ends = |mode: &Mode| matches!(mode, Mode::Stopped | Mode::Killed);
+    let secured = tokio::select! {
+        secured = secure(&node, stream) => secured,
+        _ = mode.wait_for(ends) => return,
+        _ = severed.changed() => return,
+    };
+    let mut stream = match secured {
+        Ok(stream) => stream,
+        Err(error) => return debug!(node = node.id(), %peer, %error, "no TLS"),
+    };
     let ended = {
         let mut connection = Connection {
             hanging: node.info().watch(),
             node: node.clone(),
             peer,
+            sasl: Arc::new(Mutex::new(Sasl::new(&node.shared.security))),
             stream: &mut stream,
             input: BytesMut::with_capacity(READ_BUFFER),
             out: Outbox::default(),
@@ -48,7 +70,7 @@ pub(super) async fn serve(node: Node, mut stream: TcpStream, peer: SocketAddr) {
         // Whatever is half done when the node ends is lost, as in a crash: that is the point.
         tokio::select! {
             ended = connection.run() => ended,
-            _ = mode.wait_for(|mode| matches!(mode, Mode::Stopped | Mode::Killed)) => Ok(()),
+            _ = mode.wait_for(ends) => Ok(()),
             _ = severed.changed() => Ok(()),
         }
     };
@@ -57,14 +79,22 @@ pub(super) async fn serve(node: Node, mut stream: TcpStream, peer: SocketAddr) {
     }
     if node.info().mode() == Mode::Killed {
         // The client gets a reset, as from a process that died with unread data.
-        let _ = stream.set_zero_linger();
+        let _ = stream.socket().set_zero_linger();
     }
+}
+
+/// With TLS, if that is what the cluster speaks.
+async fn secure(node: &Node, stream: TcpStream) -> io::Result<Stream> {
+    let Some(acceptor) = &node.shared.security.tls else { return Ok(Stream::Plain(stream)) };
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+    Ok(Stream::Tls(Box::new(handshake.await??)))
 }
 
 struct Connection<'a> {
     node: Node,
     peer: SocketAddr,
-    stream: &'a mut TcpStream,
+    sasl: Arc<Mutex<Sasl>>,
+    stream: &'a mut Stream,
     hanging: watch::Receiver<Mode>,
     input: BytesMut,
     out: Outbox,
@@ -111,9 +141,15 @@ impl Connection<'_> {
     }
 
     async fn answer(&mut self, mut request: Bytes) -> io::Result<()> {
+        if lock(&self.sasl).is_raw() {
+            return self.answer_raw(&request);
+        }
         let header = RequestHeader::decode(&mut request).map_err(invalid)?;
         let api = ApiKey::from_i16(header.api_key)
             .ok_or_else(|| invalid(format!("unknown api key {}", header.api_key)))?;
+        if !lock(&self.sasl).admits(api) {
+            return Err(invalid(format!("{api} before the client said who it is")));
+        }
         self.node.info().count_request(header.api_key);
         let met = self.node.shared.faults.meet(self.node.id(), api);
         if met.swallow {
@@ -129,6 +165,7 @@ impl Connection<'_> {
             correlation_id: header.correlation_id,
             client_id: header.client_id,
             peer: self.peer,
+            sasl: self.sasl.clone(),
             fail: met.fail,
         };
         let answer = self.carry_out(context, request).await?;
@@ -149,6 +186,14 @@ impl Connection<'_> {
             self.out.push(frame.parts().iter().cloned());
         }
         self.out.push(frame.into_parts());
+        Ok(())
+    }
+
+    /// A message of a SASL mechanism without a header, as before Kafka 1.0: whoever is refused is cut off.
+    fn answer_raw(&mut self, message: &[u8]) -> io::Result<()> {
+        let passed = lock(&self.sasl).step(&self.node.shared.security, message).map_err(invalid)?;
+        let length = passed.answer.len() as u32;
+        self.out.push([length.to_be_bytes().to_vec().into(), passed.answer.into()]);
         Ok(())
     }
 
@@ -183,6 +228,7 @@ impl Connection<'_> {
         if self.out.len() > 0 {
             self.not_hanging().await;
             self.stream.write_all_buf(&mut self.out).await?;
+            self.stream.flush().await?;
         }
         Ok(())
     }

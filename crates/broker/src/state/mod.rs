@@ -26,7 +26,8 @@ use snapshot::Snapshot;
 pub(crate) use topics::{NewTopic, Topic, Topics};
 
 use crate::{
-    caps::Caps, config::BrokerConfig, faults::Faults, group::Groups, transaction::Transactions,
+    caps::Caps, config::BrokerConfig, faults::Faults, group::Groups, security::Security,
+    transaction::Transactions,
 };
 
 /// The cluster's state; every node holds the same.
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) transactions: Transactions,
     pub(crate) faults: Faults,
     pub(crate) caps: Caps,
+    pub(crate) security: Security,
     /// Whether Produce and Fetch name the new leader in their errors (KIP-951).
     pub(crate) leader_hints: AtomicBool,
     producer_ids: ProducerIds,
@@ -63,6 +65,7 @@ impl Shared {
         data_dir: Option<PathBuf>,
         config: BrokerConfig,
         nodes: Vec<NodeInfo>,
+        security: Security,
     ) -> Self {
         Self {
             cluster_id,
@@ -74,6 +77,7 @@ impl Shared {
             nodes,
             faults: Faults::default(),
             caps: Caps::default(),
+            security,
             leader_hints: AtomicBool::new(true),
             producer_ids: ProducerIds::default(),
             saving: Mutex::new(()),
