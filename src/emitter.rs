@@ -22,7 +22,7 @@ use crate::{
 const NO_HEADERS: &[(&str, &[u8])] = &[];
 
 /// Why a message could not be emitted, or an emitter not be made.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitterError {
     /// A setting cannot work.
@@ -47,6 +47,13 @@ pub enum EmitterError {
     /// Messages could not be delivered, or it is not known whether they were.
     #[error(transparent)]
     Delivery(#[from] ProduceError),
+}
+
+/// The message: `main` shows the error it returns by [`Debug`](fmt::Debug), and names of fields help no user.
+impl fmt::Debug for EmitterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Sends messages to one topic, placed by key as processors expect it ([`Config::hasher`]).

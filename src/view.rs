@@ -24,7 +24,7 @@ use crate::{
 const PAGE_ROWS: usize = 256;
 
 /// Why a view cannot be read, or ended by itself.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
     /// A setting cannot work.
@@ -55,6 +55,13 @@ pub enum ViewError {
     /// The view ended for a reason that no waiting can cure.
     #[error("the view has ended: {0}")]
     Ended(Arc<ProcessorError>),
+}
+
+/// The message: `main` shows the error it returns by [`Debug`](fmt::Debug), and names of fields help no user.
+impl fmt::Debug for ViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// A whole table, all its partitions, kept up to date beside the program: for services that read what processors write.

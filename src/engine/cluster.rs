@@ -22,6 +22,8 @@ use crate::Config;
 
 /// Between attempts.
 const RETRY: Duration = Duration::from_millis(500);
+/// A topic that was just created is not known to every broker at once, so that the next one asked may deny it.
+const TOPIC_PROPAGATION: Duration = Duration::from_secs(5);
 /// How often to say that the cluster is still waited for.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -102,13 +104,33 @@ async fn offsets(
     listed.into_iter().map(|listed| Ok(listed?.offset.unwrap_or(0))).collect()
 }
 
-/// The topics that the graph names, as far as they exist.
+/// The topics that the graph names, as far as they exist. Somebody else's that are not there are looked for until
+/// [`TOPIC_PROPAGATION`] is over.
 pub(crate) async fn describe(
     client: &Client,
     wanted: &Wanted,
 ) -> Result<BTreeMap<String, Found>, ProcessorError> {
+    let started = Instant::now();
+    let mut found = loop {
+        let found = look(client, wanted).await?;
+        let complete = wanted.foreign().all(|topic| found.contains_key(topic));
+        if complete || started.elapsed() >= TOPIC_PROPAGATION {
+            break found;
+        }
+        tokio::time::sleep(RETRY).await;
+    };
+    for name in wanted.table.iter().chain(&wanted.loopback) {
+        if let Some(found) = found.get_mut(name) {
+            found.cleanup = cleanup_policy(client, name).await;
+        }
+    }
+    Ok(found)
+}
+
+/// What one answer of the cluster says of the topics.
+async fn look(client: &Client, wanted: &Wanted) -> Result<BTreeMap<String, Found>, ProcessorError> {
     let names: Vec<&str> = wanted.all().map(String::as_str).collect();
-    let mut found = patiently("looking for topics", async || {
+    patiently("looking for topics", async || {
         let mut found = BTreeMap::new();
         for (name, topic) in names.iter().zip(client.admin().describe_topics(&names).await) {
             match topic {
@@ -122,13 +144,7 @@ pub(crate) async fn describe(
         }
         Ok(found)
     })
-    .await?;
-    for name in wanted.table.iter().chain(&wanted.loopback) {
-        if let Some(found) = found.get_mut(name) {
-            found.cleanup = cleanup_policy(client, name).await;
-        }
-    }
-    Ok(found)
+    .await
 }
 
 /// A topic's clean-up policy. Not every broker tells, and not everybody may ask: then it is not checked.

@@ -1,5 +1,7 @@
 //! Why a processor ended.
 
+use std::fmt;
+
 use roka_client::{TopicPartition, consumer::FetchError, group::GroupError};
 
 use super::topics::TopicError;
@@ -7,7 +9,7 @@ use crate::{BoxError, ConfigError, GraphError, RecordError, StoreError};
 
 /// Why a processor could not start, or ended by itself. Brokers that fail, move or restart are no reason: a processor
 /// waits for them. Nothing of what is named here goes away by waiting.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessorError {
     /// The graph contradicts itself.
@@ -78,4 +80,11 @@ pub enum ProcessorError {
         /// What happened.
         reason: String,
     },
+}
+
+/// The message: `main` shows the error it returns by [`Debug`](fmt::Debug), and names of fields help no user.
+impl fmt::Debug for ProcessorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

@@ -84,8 +84,12 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// All names, each once or more.
     pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
-        let foreign = self.inputs.iter().chain(&self.joins).chain(&self.others);
-        foreign.chain(&self.table).chain(&self.loopback)
+        self.foreign().chain(&self.table).chain(&self.loopback)
+    }
+
+    /// Those that belong to somebody else.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &String> {
+        self.inputs.iter().chain(&self.joins).chain(&self.others)
     }
 }
 
