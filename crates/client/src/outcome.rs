@@ -48,6 +48,8 @@ outcomes! {
     acls::CreateAclsResponse: |it| each!(it.results, error_code);
     acls::DeleteAclsResponse: |it| each!(it.filter_results, error_code);
     add_offsets_to_txn::AddOffsetsToTxnResponse: |it| [it.error_code];
+    add_partitions_to_txn::AddPartitionsToTxnResponse: |it| std::iter::once(it.error_code)
+        .chain(each!(it.results_by_topic_v3_and_below => results_by_partition, partition_error_code));
     alter_configs::AlterConfigsResponse: |it| each!(it.responses, error_code);
     alter_partition_reassignments::AlterPartitionReassignmentsResponse: |it|
         std::iter::once(it.error_code).chain(each!(it.responses => partitions, error_code));

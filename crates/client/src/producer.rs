@@ -32,6 +32,7 @@ mod sequencer;
 mod shared;
 mod slot;
 mod topic;
+mod transaction;
 mod verdict;
 
 use std::collections::HashMap;
@@ -48,8 +49,12 @@ pub use handle::TopicHandle;
 pub use receipt::Receipt;
 pub use record::{Header, RecordMetadata, RecordRef};
 pub use roka_protocol::records::Compression;
+pub use transaction::{
+    Recovery, Transaction, TransactionCause, TransactionError, TransactionalConfig,
+    TransactionalProducer,
+};
 
-use self::sender::{Done, Event, Sender};
+use self::sender::{Done, Event, Sender, Transactor};
 use self::shared::Shared;
 use self::topic::TopicState;
 use crate::metadata::Why;
@@ -80,9 +85,18 @@ struct Inner {
 impl Client {
     /// A producer over this client's connections. Asks no broker anything before the first topic.
     pub fn producer(&self, config: ProducerConfig) -> Result<Producer, Error> {
+        self.start_producer(config, None)
+    }
+
+    fn start_producer(
+        &self,
+        config: ProducerConfig,
+        transaction: Option<Box<Transactor>>,
+    ) -> Result<Producer, Error> {
         config.validate()?;
         let shared = Arc::new(Shared::new(config));
-        let (sender, events) = Sender::new(self.core().clone(), shared.clone());
+        shared.shut.store(transaction.is_some(), Ordering::Release);
+        let (sender, events) = Sender::new(self.core().clone(), shared.clone(), transaction);
         self.core().spawn(sender.run());
         let inner = Inner {
             client: self.clone(),
@@ -155,6 +169,16 @@ impl Producer {
             return Err(Error::Closed.into());
         }
         self.inner.ask(|done| Event::Close(Some(done))).await
+    }
+
+    /// An event for the sender; it may be gone.
+    fn tell(&self, event: Event) {
+        let _ = self.inner.events.send(event);
+    }
+
+    /// Until the sender has nothing left to do.
+    async fn ended(&self) {
+        self.inner.events.closed().await;
     }
 
     /// Memory that records take now, in bytes: of open batches, and of those that are not acknowledged.

@@ -72,6 +72,14 @@ pub struct GroupMetadata {
     pub instance_id: Option<Arc<str>>,
 }
 
+impl GroupMetadata {
+    /// Of a group without a member to name: offsets are then taken from anybody.
+    pub fn without_member(group_id: impl Into<Arc<str>>) -> Self {
+        let (member_id, instance_id) = (String::new(), None);
+        Self { group_id: group_id.into(), generation: -1, member_id, instance_id }
+    }
+}
+
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Group").field("metadata", &self.metadata()).finish()

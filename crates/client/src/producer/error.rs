@@ -109,6 +109,24 @@ pub enum ProduceError {
         /// The partition.
         partition: i32,
     },
+    /// A transactional producer takes records only while a transaction is open that has not failed.
+    #[error("{topic}/{partition}: no transaction is open: begin one, or abort the one that failed")]
+    NoTransaction {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+    },
+    /// The transaction that the records belonged to is aborted: nobody who reads what is committed sees them.
+    #[error("{records} records for {topic}/{partition} were dropped: their transaction is aborted")]
+    Aborted {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// How many records the batch had.
+        records: i32,
+    },
     /// The client could not do what the producer needed from it.
     #[error(transparent)]
     Client(#[from] Error),
@@ -173,6 +191,8 @@ impl ProduceError {
             | Self::Record { topic, partition, .. }
             | Self::TooLarge { topic, partition, .. }
             | Self::NoSuchPartition { topic, partition, .. }
+            | Self::NoTransaction { topic, partition }
+            | Self::Aborted { topic, partition, .. }
             | Self::Closed { topic, partition } => Some((topic, *partition)),
             Self::Client(_) => None,
         }

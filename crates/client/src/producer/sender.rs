@@ -13,6 +13,7 @@ mod answers;
 mod dispatch;
 mod flushes;
 mod part;
+mod transact;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use self::dispatch::Link;
 pub(crate) use self::flushes::Done;
 use self::flushes::Flushes;
 use self::part::Part;
+pub(crate) use self::transact::{Call, Transactor};
 use super::batch::Batch;
 use super::error::{Obstacle, ProduceError};
 use super::receipt::Written;
@@ -36,6 +38,7 @@ use super::sequencer::{Identity, Renewal};
 use super::shared::Shared;
 use super::slot::Slot;
 use super::topic::TopicState;
+use super::transaction::{Answer, Ask, TransactionError};
 use crate::connection::{Connection, Lane};
 use crate::core::Core;
 use crate::metadata::Why;
@@ -58,10 +61,14 @@ pub(crate) enum Event {
     Answered(Box<Answered>),
     /// A producer id, or none for brokers that have no such thing.
     Identity(Result<Option<Identity>, Error>),
+    /// Something of a transaction; the number of the transaction is the answer.
+    Call(Call, tokio::sync::oneshot::Sender<Result<u64, TransactionError>>),
+    /// What a coordinator said about a transaction.
+    Heard(Ask, Answer),
 }
 
-/// Whether and how batches are numbered. Transactions will be a third way: the identity then comes from the
-/// transaction coordinator, and a hole aborts instead of beginning a new epoch.
+/// Whether and how batches are numbered. In transactions the identity comes from their coordinator, and a hole aborts
+/// instead of beginning a new epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// Not known yet: nothing is sent.
@@ -105,6 +112,7 @@ pub(crate) struct Sender {
     changed: Vec<u32>,
     links: HashMap<NodeId, Link>,
     flushes: Flushes,
+    transaction: Option<Box<Transactor>>,
     /// The snapshot of the cluster that was looked at last, and the last one with news.
     generation: u64,
     news: u64,
@@ -115,6 +123,7 @@ impl Sender {
     pub(crate) fn new(
         core: Arc<Core>,
         shared: Arc<Shared>,
+        transaction: Option<Box<Transactor>>,
     ) -> (Self, mpsc::UnboundedSender<Event>) {
         let (tell, events) = mpsc::unbounded_channel();
         let mode = if shared.config.idempotent { Mode::Unknown } else { Mode::Plain };
@@ -132,6 +141,7 @@ impl Sender {
             changed: Vec::new(),
             links: HashMap::new(),
             flushes: Flushes::default(),
+            transaction,
             generation: 0,
             news: u64::MAX,
             closing: false,
@@ -150,7 +160,7 @@ impl Sender {
             }
             let now = Instant::now();
             let due = self.pass(now);
-            if self.closing && self.flushes.is_idle() {
+            if self.closing && self.flushes.is_idle() && self.is_settled(now) {
                 return;
             }
             shared.wake.sleeps(due <= now + shared.config.linger);
@@ -193,6 +203,7 @@ impl Sender {
             }
             Event::Close(done) => {
                 self.closing = true;
+                self.abandon();
                 self.parts.iter().for_each(|part| part.slot.end());
                 self.collect_all();
                 if let Some(done) = done {
@@ -202,6 +213,8 @@ impl Sender {
             Event::Connected(node, connected) => self.connected(node, connected),
             Event::Answered(answered) => self.answered(*answered),
             Event::Identity(identity) => self.identified(identity),
+            Event::Call(call, done) => self.call(call, done),
+            Event::Heard(ask, answer) => self.heard(&ask, answer),
         }
     }
 
@@ -222,7 +235,11 @@ impl Sender {
             }
         }
         self.give_up(now);
-        self.identify(now);
+        if self.transaction.is_some() {
+            self.transact(now);
+        } else {
+            self.identify(now);
+        }
         self.dispatch(now);
         self.rest(now)
     }
@@ -250,6 +267,7 @@ impl Sender {
             self.core.request_refresh(self.generation, Why::Stale);
         }
         let dials = self.links.values().filter_map(|link| link.retry_at).chain(self.identify_at);
+        let dials = dials.chain(self.transaction.as_ref().and_then(|it| it.due()));
         dials.filter(|at| *at > now).min().map_or(due, |at| at.min(due))
     }
 
@@ -343,10 +361,10 @@ impl Sender {
 
     /// The end of a batch.
     fn finish(&mut self, index: u32, batch: Batch, outcome: Result<Written, ProduceError>) {
-        let part = &mut self.parts[index as usize];
         if let Err(error) = &outcome {
-            tracing::warn!(%error, "records lost");
+            self.note_loss(error);
         }
+        let part = &mut self.parts[index as usize];
         if let Ok(written) = &outcome
             && written.base_offset >= 0
         {

@@ -415,6 +415,21 @@ impl<B> Sequencer<B> {
         }
     }
 
+    /// Whether nothing that was sent is without an answer, be it of interest or not.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.entries.is_empty() && self.stale == 0
+    }
+
+    /// Goes on under `identity` from sequence 0, and forgets what is unanswered: the batches must have been given up, and
+    /// the new epoch keeps what arrives late out of the log.
+    pub(crate) fn restart(&mut self, identity: Identity) {
+        debug_assert!(self.entries.iter().all(|entry| entry.batch.is_none()), "a batch is lost");
+        self.stale += self.in_flight();
+        self.entries.clear();
+        self.renew(identity);
+        (self.renewals, self.failures) = (0, 0);
+    }
+
     /// The batch whose latest sending this is, if it is still in flight.
     fn current(&self, token: Token) -> Option<usize> {
         self.entries.iter().position(|entry| {

@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) modern: AtomicBool,
     /// Somebody waits for memory: everything is sent now, linger or not.
     pub(crate) pressed: AtomicBool,
+    /// No batch may be opened: there is no transaction that it could belong to.
+    pub(crate) shut: AtomicBool,
     options: BatchOptions,
     /// Partitions whose state changed since the sender last looked, by index.
     changed: Mutex<Vec<u32>>,
@@ -41,6 +43,7 @@ impl Shared {
             wake: Wake::default(),
             modern: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            shut: AtomicBool::new(false),
             options,
             changed: Mutex::default(),
             pool: Mutex::default(),

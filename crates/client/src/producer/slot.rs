@@ -104,6 +104,7 @@ struct Closed {
 enum Refusal {
     Full,
     Ended,
+    Shut,
     TooLarge(usize),
     Record(Box<RecordError>),
 }
@@ -292,6 +293,7 @@ impl Slot {
                 return TrySendError::Full { max: shared.budget.max() };
             }
             Refusal::Ended => ProduceError::Closed { topic, partition },
+            Refusal::Shut => ProduceError::NoTransaction { topic, partition },
             Refusal::TooLarge(size) => {
                 let max = shared.config.request_bytes_max;
                 ProduceError::TooLarge { topic, partition, size, max }
@@ -392,6 +394,10 @@ impl State {
         full: bool,
         after: &mut After,
     ) -> Result<(), Refusal> {
+        // Read under the lock, so that who shuts and then looks at each slot has seen the last record.
+        if shared.shut.load(Ordering::SeqCst) {
+            return Err(Refusal::Shut);
+        }
         let alone = need + HEADER_SIZE;
         if alone > shared.config.request_bytes_max {
             return Err(Refusal::TooLarge(alone));

@@ -16,6 +16,7 @@ use crate::producer::batch::Batch;
 use crate::producer::error::{Obstacle, ProduceError};
 use crate::producer::receipt::Written;
 use crate::producer::sequencer::{Failure, Reaction, Token};
+use crate::producer::transaction::SOON;
 use crate::producer::verdict::{self, Verdict};
 use crate::{Address, Broker, NodeId, SendError};
 
@@ -256,13 +257,21 @@ impl Sender {
     ) {
         let (core, part) = (&self.core, &mut self.parts[one.index as usize]);
         let reaction = part.sequencer.failed(one.token, failure);
+        if let (Some(transaction), Reaction::Renumber) = (&mut self.transaction, &reaction) {
+            transaction.needs_epoch(&obstacle);
+        }
         let wait = match reaction {
             Reaction::Retry => wait,
             Reaction::Renumber => part.sequencer.renewals() > 1,
             Reaction::Follow | Reaction::Gone | Reaction::Dropped(_) => return,
         };
+        let soon = matches!(obstacle, Obstacle::Code(ErrorCode::CONCURRENT_TRANSACTIONS));
+        let failures = part.sequencer.failures();
         part.obstacle = Some(obstacle);
-        if wait {
+        if wait && soon {
+            // The transaction before is being completed, which takes milliseconds.
+            part.back_off(one.leader, |_| now + SOON * failures.clamp(1, 25));
+        } else if wait {
             part.back_off(one.leader, |backoff| now + core.next_wait(backoff));
         }
     }

@@ -14,11 +14,15 @@ use crate::connection::{Connection, Lane};
 use crate::producer::batch::{Batch, Format};
 use crate::producer::error::{Obstacle, ProduceError};
 use crate::producer::sequencer::{Failure, Next, Reaction, Stamp};
+use crate::producer::transaction::Level;
 use crate::retry::Backoff;
 use crate::{NodeId, SendError};
 
 /// Since Produce v13 topics are named by id (KIP-516).
 pub(super) const FIRST_WITH_TOPIC_IDS: i16 = 13;
+
+/// Since Produce v12 the leader announces partitions to the transaction coordinator (KIP-890).
+pub(super) const FIRST_OF_LEVEL_2: i16 = 12;
 
 /// The way to one broker.
 #[derive(Debug)]
@@ -68,6 +72,9 @@ impl Sender {
             else {
                 continue;
             };
+            if self.transaction.as_ref().is_some_and(|it| !it.may_send(index)) {
+                continue;
+            }
             match nodes.iter_mut().find(|(it, _)| *it == node) {
                 Some((_, ready)) => ready.push_back(index),
                 None => nodes.push((node, VecDeque::from([index]))),
@@ -138,7 +145,8 @@ impl Sender {
     /// nothing came together.
     fn send(&mut self, connection: &Connection, ready: &mut VecDeque<u32>, now: Instant) -> bool {
         let node = connection.node();
-        let version = match connection.version_of::<ProduceRequest>(None) {
+        let cap = self.transaction.as_ref().and_then(|it| it.produce_cap());
+        let version = match connection.version_of::<ProduceRequest>(cap) {
             Ok(version) => version,
             Err(error) => {
                 ready.drain(..).for_each(|index| self.refuse(index, node, &error, now));
@@ -185,7 +193,7 @@ impl Sender {
         // The broker gives up before the connection does, so that its answer still comes.
         let timeout = self.core.config().request_timeout.mul_f64(0.9);
         ProduceRequest {
-            transactional_id: None,
+            transactional_id: self.transaction.as_ref().map(|it| it.id().to_string()),
             acks: self.shared.config.acks.wire(),
             timeout_ms: timeout.as_millis().max(1) as i32,
             topic_data: Vec::new(),
@@ -260,20 +268,20 @@ impl Sender {
         }
         let (token, batch, stamp) = part.sequencer.dispatch(leader.0.0)?;
         let (topic, partition) = (&part.slot.topic, part.slot.partition);
-        let encoded =
-            match needs(batch, stamp, version) {
-                Some((feature, need)) => Err(ProduceError::BrokerTooOld {
-                    topic: topic.clone(),
-                    partition,
-                    feature,
-                    need,
-                    have: version,
-                    node: leader.0,
-                }),
-                None => batch.encode(format(stamp, version)).map_err(|source| {
-                    ProduceError::Record { topic: topic.clone(), partition, source }
-                }),
-            };
+        let transaction = self.transaction.as_mut().map(|it| it.sent());
+        let encoded = match needs(batch, stamp, transaction, version) {
+            Some((feature, need)) => Err(ProduceError::BrokerTooOld {
+                topic: topic.clone(),
+                partition,
+                feature,
+                need,
+                have: version,
+                node: leader.0,
+            }),
+            None => batch
+                .encode(format(stamp, transaction.is_some(), version))
+                .map_err(|source| ProduceError::Record { topic: topic.clone(), partition, source }),
+        };
         match encoded {
             Ok(bytes) => Some((Sent { index, token, leader }, bytes)),
             Err(error) => {
@@ -297,8 +305,14 @@ impl Sender {
 }
 
 /// What the batch needs that a broker with this version of Produce does not have, and since which it has it.
-fn needs(batch: &Batch, stamp: Option<Stamp>, version: i16) -> Option<(&'static str, i16)> {
+fn needs(
+    batch: &Batch,
+    stamp: Option<Stamp>,
+    transaction: Option<Level>,
+    version: i16,
+) -> Option<(&'static str, i16)> {
     let needs = [
+        (transaction == Some(Level::Two), "a transaction of version 2", FIRST_OF_LEVEL_2),
         (batch.compression() == Compression::Zstd, "compression zstd", 7),
         (batch.has_headers(), "a record header", 3),
         (stamp.is_some(), "an idempotent producer", 3),
@@ -309,13 +323,13 @@ fn needs(batch: &Batch, stamp: Option<Stamp>, version: i16) -> Option<(&'static 
     lacks.map(|(_, feature, need)| (feature, need))
 }
 
-fn format(stamp: Option<Stamp>, version: i16) -> Format {
+fn format(stamp: Option<Stamp>, transactional: bool, version: i16) -> Format {
     match stamp {
         Some(Stamp { identity, base_sequence }) => Format::Batch(ProducerFields {
             id: identity.id,
             epoch: identity.epoch,
             base_sequence,
-            transactional: false,
+            transactional,
         }),
         None if version >= 3 => Format::Batch(ProducerFields::NONE),
         None => Format::MessageSet,

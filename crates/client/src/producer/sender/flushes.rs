@@ -77,6 +77,11 @@ impl Flushes {
         self.tell();
     }
 
+    /// Failures that were told in another way are not told to the next flush.
+    pub(crate) fn forget_failure(&mut self) {
+        self.failure = None;
+    }
+
     /// Whether no batch is on its way.
     pub(crate) fn is_idle(&self) -> bool {
         self.on_the_way.is_empty()
