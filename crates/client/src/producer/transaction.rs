@@ -21,6 +21,7 @@
 //! One transactional id belongs to one producer at a time: a second one with it ends the first
 //! ([`TransactionError::is_fenced`]), and settles what the first left open before it is ready.
 
+mod ask;
 mod config;
 mod error;
 mod machine;
@@ -33,9 +34,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
+pub(crate) use self::ask::{Answer, Ask, Level, Wish};
 pub use self::config::TransactionalConfig;
 pub use self::error::{Recovery, TransactionCause, TransactionError};
-pub(crate) use self::machine::{Answer, Ask, Level, Machine, SOON, Wish};
+pub(crate) use self::machine::{Machine, SOON};
 pub(crate) use self::offsets::Offsets;
 pub(crate) use self::requests::Caller;
 use super::sender::{Call, Event, Transactor};

@@ -8,9 +8,7 @@ use roka_client::producer::{ProduceError, RecordRef, Recovery};
 
 use crate::support::{PATIENCE, Place, send};
 
-#[tokio::test]
-async fn a_commit_is_seen_and_an_abort_is_not() {
-    let place = Place::new(2).await;
+pub(crate) async fn a_commit_is_seen_and_an_abort_is_not(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     for round in 0..6 {
@@ -35,9 +33,7 @@ async fn a_commit_is_seen_and_an_abort_is_not() {
     producer.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn many_transactions_in_a_row() {
-    let place = Place::new(3).await;
+pub(crate) async fn many_transactions_in_a_row(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let before = place.client.counters();
@@ -60,9 +56,7 @@ async fn many_transactions_in_a_row() {
     }
 }
 
-#[tokio::test]
-async fn a_transaction_without_anything_asks_nobody() {
-    let place = Place::new(1).await;
+pub(crate) async fn a_transaction_without_anything_asks_nobody(place: Place) {
     let producer = place.producer().await;
     let before = place.client.counters().requests_total();
     for commit in [true, false, true] {
@@ -78,9 +72,7 @@ async fn a_transaction_without_anything_asks_nobody() {
     assert!(counters.requests_total() - before <= 2, "metadata at most");
 }
 
-#[tokio::test]
-async fn a_transaction_that_is_dropped_is_aborted() {
-    let place = Place::new(1).await;
+pub(crate) async fn a_transaction_that_is_dropped_is_aborted(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let transaction = producer.begin().await.unwrap();
@@ -100,9 +92,7 @@ async fn a_transaction_that_is_dropped_is_aborted() {
     assert_eq!(place.committed(0).await, ["kept"]);
 }
 
-#[tokio::test]
-async fn records_of_an_aborted_transaction_are_told() {
-    let place = Place::new(1).await;
+pub(crate) async fn records_of_an_aborted_transaction_are_told(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let mut transaction = producer.begin().await.unwrap();
@@ -121,9 +111,7 @@ async fn records_of_an_aborted_transaction_are_told() {
     assert_eq!(place.committed(0).await, ["b"]);
 }
 
-#[tokio::test]
-async fn a_second_producer_ends_the_first_and_what_it_left() {
-    let place = Place::new(1).await;
+pub(crate) async fn a_second_producer_ends_the_first_and_what_it_left(place: Place) {
     let first = place.producer().await;
     let topic = first.topic(&place.name).await.unwrap();
     let mut transaction = first.begin().await.unwrap();
@@ -145,9 +133,7 @@ async fn a_second_producer_ends_the_first_and_what_it_left() {
     assert_eq!(place.committed(0).await, ["alive"]);
 }
 
-#[tokio::test]
-async fn a_zombie_that_sends_is_fenced() {
-    let place = Place::new(1).await;
+pub(crate) async fn a_zombie_that_sends_is_fenced(place: Place) {
     let first = place.producer().await;
     let topic = first.topic(&place.name).await.unwrap();
     let mut transaction = first.begin().await.unwrap();
@@ -168,9 +154,7 @@ async fn a_zombie_that_sends_is_fenced() {
     assert_eq!(place.committed(0).await, ["alive"]);
 }
 
-#[tokio::test]
-async fn a_commit_that_nobody_waits_for_takes_place_all_the_same() {
-    let place = Place::new(1).await;
+pub(crate) async fn a_commit_that_nobody_waits_for_takes_place_all_the_same(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let mut transaction = producer.begin().await.unwrap();

@@ -6,9 +6,7 @@ use roka_client::producer::{
 
 use crate::support::{Place, send};
 
-#[tokio::test]
-async fn records_need_a_transaction() {
-    let place = Place::new(1).await;
+pub(crate) async fn records_need_a_transaction(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let refused = async || {
@@ -28,9 +26,7 @@ async fn records_need_a_transaction() {
     assert_eq!(producer.buffered_bytes(), 0);
 }
 
-#[tokio::test]
-async fn one_transaction_at_a_time_and_each_ends_once() {
-    let place = Place::new(1).await;
+pub(crate) async fn one_transaction_at_a_time_and_each_ends_once(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let mut transaction = producer.begin().await.unwrap();
@@ -57,9 +53,7 @@ async fn one_transaction_at_a_time_and_each_ends_once() {
     assert_eq!(place.committed(0).await, ["v", "w"]);
 }
 
-#[tokio::test]
-async fn a_configuration_that_cannot_work_is_refused() {
-    let place = Place::new(1).await;
+pub(crate) async fn a_configuration_that_cannot_work_is_refused(place: Place) {
     let config =
         TransactionalConfig::new("t").producer(ProducerConfig::default().idempotent(false));
     let error = place.client.transactional_producer(config).await.unwrap_err();

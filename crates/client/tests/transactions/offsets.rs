@@ -14,9 +14,7 @@ async fn position(place: &Place, group: &str) -> Option<i64> {
     listed.into_iter().next().unwrap().committed.unwrap().map(|it| it.offset)
 }
 
-#[tokio::test]
-async fn positions_go_with_the_transaction() {
-    let place = Place::new(1).await;
+pub(crate) async fn positions_go_with_the_transaction(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let group = GroupMetadata::without_member(format!("group-{}", place.name));
@@ -41,9 +39,7 @@ async fn positions_go_with_the_transaction() {
     assert_eq!(position(&place, &group.group_id).await, Some(11));
 }
 
-#[tokio::test]
-async fn who_is_no_member_any_more_commits_nothing() {
-    let place = Place::new(1).await;
+pub(crate) async fn who_is_no_member_any_more_commits_nothing(place: Place) {
     let producer = place.producer().await;
     let topic = producer.topic(&place.name).await.unwrap();
     let group_id = format!("group-{}", place.name);
@@ -87,9 +83,7 @@ async fn who_is_no_member_any_more_commits_nothing() {
     consumer.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn positions_of_a_topic_that_is_not_there_can_be_given_up() {
-    let place = Place::new(1).await;
+pub(crate) async fn positions_of_a_topic_that_is_not_there_can_be_given_up(place: Place) {
     let client = {
         let config = place.client.config().clone().api_timeout(std::time::Duration::from_secs(2));
         roka_client::Client::new(config).unwrap()

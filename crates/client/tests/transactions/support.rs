@@ -22,18 +22,20 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Place {
     pub(crate) client: Client,
     /// None on a cluster that is not ours.
-    _cluster: Option<Cluster>,
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) name: String,
+    pub(crate) level: i16,
 }
 
 impl Place {
-    /// A cluster of three, and a topic.
-    pub(crate) async fn new(partitions: i32) -> Self {
+    /// A cluster of three whose `transaction.version` is `level`, and a topic.
+    pub(crate) async fn new(level: i16, partitions: i32) -> Self {
         let real = std::env::var("ROKA_TEST_BROKERS").ok().filter(|it| !it.is_empty());
         let (cluster, bootstrap) = if let Some(bootstrap) = real {
             (None, bootstrap)
         } else {
-            let cluster = Cluster::builder().nodes(3).start().await.unwrap();
+            let cluster =
+                Cluster::builder().nodes(3).transaction_version(level).start().await.unwrap();
             let bootstrap = cluster.bootstrap();
             (Some(cluster), bootstrap)
         };
@@ -43,7 +45,7 @@ impl Place {
         let brokers = client.admin().describe_cluster().await.unwrap().brokers.len();
         let topic = NewTopic::new(name.as_str(), partitions, brokers.min(3) as i16);
         client.admin().create_topic(topic).await.unwrap();
-        Self { client, _cluster: cluster, name }
+        Self { client, cluster, name, level }
     }
 
     pub(crate) async fn producer(&self) -> TransactionalProducer {

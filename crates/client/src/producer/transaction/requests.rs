@@ -18,7 +18,7 @@ use roka_protocol::messages::txn_offset_commit::{
 };
 use roka_protocol::{ErrorCode, Request};
 
-use super::machine::{Answer, Ask, Level};
+use super::ask::{Answer, Ask, Level};
 use super::offsets::Offsets;
 use super::verdict::{self, Step};
 use crate::connection::Lane;

@@ -1,5 +1,10 @@
 //! The machine, step by step: each code of a coordinator at each step, and what must never happen.
 
+use roka_protocol::ApiKey;
+
+use super::super::ask::Wish;
+use super::super::error::{Recovery, TransactionError};
+use super::super::verdict;
 use super::*;
 use crate::TopicPartition;
 use crate::consumer::Position;
@@ -106,8 +111,6 @@ impl Rig {
         self.machine.identity().expect("an identity")
     }
 }
-
-use super::super::error::Recovery;
 
 #[test]
 fn level_one_announces_and_keeps_its_epoch() {
