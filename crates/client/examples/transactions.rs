@@ -111,7 +111,7 @@ async fn read_invoices(
                 seen.push(text.into_owned());
             })?,
             Some(FetchEvent::Failed { error, .. }) => return Err(error.into()),
-            Some(FetchEvent::Reset(_)) => {}
+            Some(_) => {}
             None => break,
         }
     }
