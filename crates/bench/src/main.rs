@@ -3,9 +3,12 @@
 //! A run ends with one JSON object on the last line of standard output; on failure with another exit code and the reason
 //! on standard error. Every workload is a file.
 
+mod calls;
 mod consume;
+mod emit;
 mod graphs;
 mod options;
+mod pauses;
 mod processors;
 mod produce;
 mod report;
@@ -49,6 +52,8 @@ fn run(options: &Options) -> Outcome {
                 "count" => processors::count(options).await,
                 "enrich" => processors::enrich(options).await,
                 "recover" => processors::recover(options).await,
+                "emit" => emit::run(options).await,
+                "calls" => calls::run(options).await,
                 "latency" | "roll" => processors::flow(options).await,
                 other => Err(format!("unknown workload {other:?}").into()),
             }

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) linger: Option<Duration>,
     /// Threads that run callbacks; the framework's default when absent.
     pub(crate) workers: Option<usize>,
+    /// Records per second of `emit`.
+    pub(crate) rate: f64,
     /// `sled` or `memory`.
     pub(crate) store: String,
 }
@@ -59,6 +61,7 @@ impl Options {
             compression,
             linger: number(&given, "linger-ms")?.map(Duration::from_millis),
             workers: number(&given, "workers")?,
+            rate: number(&given, "rate")?.unwrap_or(2000.0),
             store: text("store"),
         })
     }

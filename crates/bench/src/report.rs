@@ -13,7 +13,7 @@ pub(crate) fn describe(options: &Options) -> Value {
         "library": concat!("roka ", env!("CARGO_PKG_VERSION")),
         "table": format!("{}-table", options.group),
         "count_encoding": "be64",
-        "workloads": ["count", "enrich", "recover", "produce", "consume", "latency", "roll"],
+        "workloads": ["count", "enrich", "recover", "produce", "consume", "latency", "roll", "emit", "calls"],
     })
 }
 

@@ -61,6 +61,7 @@ mod core;
 mod counters;
 mod error;
 pub mod group;
+mod late;
 mod metadata;
 mod outcome;
 pub mod partitioner;

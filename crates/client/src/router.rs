@@ -7,6 +7,7 @@
 //! - *Back off only if nothing newer than the failed attempt is known*: who must answer is found first,
 //!   and only if it is the same as before there is a wait; news during the wait ends it.
 //! - A request of which no byte was sent is repeated once at once.
+//! - Who is [late](crate::late) is not waited for when another is the one to ask by now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,9 +160,17 @@ impl Core {
             let found = timeout_at(deadline.at(), next).await;
             let place = found.map_err(|_| call.timeout())??;
             let generation = self.metadata().generation;
-            let answer =
-                timeout_at(deadline.at(), self.attempt(place.node, lane, versions, &mut build))
-                    .await;
+            let answer = timeout_at(deadline.at(), async {
+                // An attempt that is given up had its request sent whole; only its answer is dropped.
+                tokio::select! {
+                    answer = self.attempt(place.node, lane, versions, &mut build) => answer,
+                    () = self.replaced(&call.target, place.node, place.leader_epoch) => {
+                        let (node, api) = (place.node, call.api);
+                        Err(SendError::Timeout { node, api, after: call.started.elapsed() })
+                    }
+                }
+            })
+            .await;
             match answer.map_err(|_| call.timeout())? {
                 Ok(response) => match response.find_code(&|code| call.target.repeats(code)) {
                     None => return Ok(response),

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::action::{self, Action};
 use crate::core::Core;
+use crate::late::LATE;
 use crate::metadata::{Tracked, Why};
 use crate::retry::Deadline;
 use crate::router::{TOPIC_PROPAGATION, Target};
@@ -194,9 +195,20 @@ impl<I: Clone + Send + 'static, T: Send + 'static> Run<I, T> {
                 let leader_epoch = self.asked.get(index).map_or(-1, |it| it.1);
                 Item { at, leader_epoch, value }
             };
-            let call = ask(self.core.clone(), node, indexes.iter().map(item).collect());
-            let deadline = self.deadline;
-            calls.spawn(async move { (node, indexes, timeout_at(deadline.at(), call).await) });
+            let items: Vec<_> = indexes.iter().map(item).collect();
+            let led: Vec<_> = items.iter().map(|it| (it.at.clone(), it.leader_epoch)).collect();
+            let call = ask(self.core.clone(), node, items);
+            let (core, deadline, api) = (self.core.clone(), self.deadline, self.api);
+            let answer = async move {
+                // The request is on its way whole; only its answer is dropped.
+                tokio::select! {
+                    answer = call => answer,
+                    () = core.leader_replaced(&led, node) => {
+                        Err(SendError::Timeout { node, api, after: LATE })
+                    }
+                }
+            };
+            calls.spawn(async move { (node, indexes, timeout_at(deadline.at(), answer).await) });
         }
         let mut progress = false;
         while let Some(done) = calls.join_next().await {

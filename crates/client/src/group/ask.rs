@@ -10,14 +10,11 @@ use tokio::time::timeout;
 
 use super::membership::moves_coordinator;
 use crate::{
-    Error, NodeId, SendError,
+    Error, SendError,
     connection::{Lane, api_of},
     coordinator::CoordinatorKind,
     core::Core,
 };
-
-/// After so long the coordinator is looked up again, while its answer is waited for.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why there is no good answer.
 #[derive(Debug, Clone)]
@@ -69,7 +66,7 @@ pub(super) async fn ask<R: Request>(
     let answer = tokio::select! {
         answer = asking => answer,
         // The answer, should it still come, is dropped with the attempt.
-        () = moved_away(core, group, node) => {
+        () = core.coordinator_replaced(CoordinatorKind::Group, group, node) => {
             tracing::debug!(group, %node, "the coordinator is another broker by now");
             return Err(AskError::Unreachable(None));
         }
@@ -89,17 +86,5 @@ pub(super) async fn ask<R: Request>(
         }
         Err(SendError::Closed) => Err(AskError::Hopeless(Error::Closed)),
         Err(error) => Err(AskError::Hopeless(error.into())),
-    }
-}
-
-/// Ends when another broker coordinates the group.
-async fn moved_away(core: &Arc<Core>, group: &str, node: NodeId) {
-    loop {
-        tokio::time::sleep(LOOK_AGAIN).await;
-        core.forget_coordinator(CoordinatorKind::Group, group, node);
-        match core.coordinator(CoordinatorKind::Group, group).await {
-            Ok(current) if current != node => return,
-            _ => {}
-        }
     }
 }

@@ -7,6 +7,7 @@
 //! - *Back off only if nothing newer than the failed attempt is known*: a partition whose leader is not the one that
 //!   failed is sent again at once. All partitions that wait for news share one request for metadata.
 //! - A partition without a leader waits for metadata and sends nothing.
+//! - A leader whose acknowledgement is [late](crate::late) may have been replaced: metadata is asked for meanwhile.
 //! - A batch is encoded for the broker that it goes to; a request for the version of its connection.
 
 mod answers;
@@ -263,10 +264,17 @@ impl Sender {
             }
             part.busy
         });
+        for (node, link) in &mut self.links {
+            if link.is_late(now) {
+                tracing::debug!(%node, "an acknowledgement is late");
+                lost = true;
+            }
+        }
         if lost {
             self.core.request_refresh(self.generation, Why::Stale);
         }
-        let dials = self.links.values().filter_map(|link| link.retry_at).chain(self.identify_at);
+        let links = self.links.values().filter_map(|link| link.due(now));
+        let dials = links.chain(self.identify_at);
         let dials = dials.chain(self.transaction.as_ref().and_then(|it| it.due()));
         dials.filter(|at| *at > now).min().map_or(due, |at| at.min(due))
     }

@@ -15,14 +15,13 @@ use crate::{
         place::Stage,
         session::{SessionPlan, Want},
     },
+    late::LATE,
 };
 
 /// How long a long poll may be while changes of what is fetched are likely.
 const BRISK_WAIT: Duration = Duration::from_millis(100);
 /// An express Fetch. Not 0: Redpanda once did not answer that.
 const EXPRESS_WAIT: Duration = Duration::from_millis(1);
-/// An answer that takes longer than it may by so much is late.
-const LATE: Duration = Duration::from_secs(2);
 /// What a partition of which nothing is on its way may always ask for, in bytes, also of a full queue.
 const STARVED_BYTES: usize = 16 << 10;
 const LATEST: i64 = -1;

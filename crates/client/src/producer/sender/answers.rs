@@ -45,7 +45,7 @@ impl Sender {
         let now = Instant::now();
         let Answered { node, version, generation, sent, result } = answered;
         if let Some(link) = self.links.get_mut(&node) {
-            link.in_flight -= 1;
+            link.answered(now);
         }
         match result {
             Ok(response) => self.judge(node, version, generation, sent, response, now),

@@ -11,6 +11,7 @@ use super::answers::{Answered, Sent};
 use super::part::{Leader, Part};
 use super::{Event, Mode, Sender};
 use crate::connection::{Connection, Lane};
+use crate::late::LATE;
 use crate::producer::batch::{Batch, Format};
 use crate::producer::error::{Obstacle, ProduceError};
 use crate::producer::sequencer::{Failure, Next, Reaction, Stamp};
@@ -33,18 +34,48 @@ pub(crate) struct Link {
     pub(crate) retry_at: Option<Instant>,
     backoff: Backoff,
     pub(crate) in_flight: usize,
+    /// Then the next answer is late: metadata is asked for meanwhile.
+    late_at: Option<Instant>,
     /// Where the next request begins, so that no partition is always the last.
     turn: usize,
 }
 
 impl Link {
     fn new(backoff: Backoff) -> Self {
-        Self { connection: None, dialling: false, retry_at: None, backoff, in_flight: 0, turn: 0 }
+        Self {
+            connection: None,
+            dialling: false,
+            retry_at: None,
+            backoff,
+            in_flight: 0,
+            late_at: None,
+            turn: 0,
+        }
     }
 
     /// Whether something is under way on it.
     pub(crate) fn is_used(&self) -> bool {
         self.dialling || self.in_flight > 0
+    }
+
+    /// An answer came, or is not waited for any more.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.in_flight -= 1;
+        self.late_at = (self.in_flight > 0).then(|| now + LATE);
+    }
+
+    /// Whether an answer is late; true again only after as long.
+    pub(super) fn is_late(&mut self, now: Instant) -> bool {
+        let late = self.late_at.is_some_and(|at| at <= now);
+        if late {
+            self.late_at = Some(now + LATE);
+        }
+        late
+    }
+
+    /// When something is to be done about it, if nothing happens before.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        self.retry_at.filter(|at| *at > now).into_iter().chain(self.late_at).min()
     }
 
     fn open(&mut self) -> Option<Connection> {
@@ -218,6 +249,7 @@ impl Sender {
         };
         if let Some(link) = self.links.get_mut(&node) {
             link.in_flight += 1;
+            link.late_at.get_or_insert_with(|| Instant::now() + LATE);
         }
         match connection.start_in(version, request, timeout) {
             Ok(reply) => {
