@@ -35,7 +35,8 @@ impl Core {
                 let at = TopicPartition::new(topic.clone(), *partition);
                 self.leader_replaced(&[(at, leader_epoch)], node).await;
             }
-            // Every broker passes the request on, and metadata names another one each time: it must be gone.
+            // Every broker passes requests to the controller on, and metadata names another one each time; where any will
+            // do, the caller has tried the others. So it must be gone.
             Target::Any | Target::Controller => {
                 self.metadata_says(|metadata| {
                     node.as_seed().is_none()

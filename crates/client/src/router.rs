@@ -19,6 +19,7 @@ use crate::action::{self, Action};
 use crate::connection::{Lane, api_of};
 use crate::coordinator::CoordinatorKind;
 use crate::core::Core;
+use crate::late::LATE;
 use crate::metadata::Why;
 use crate::outcome::Outcome;
 use crate::retry::{Backoff, Deadline};
@@ -164,7 +165,7 @@ impl Core {
                 // An attempt that is given up had its request sent whole; only its answer is dropped.
                 tokio::select! {
                     answer = self.attempt(place.node, lane, versions, &mut build) => answer,
-                    () = self.replaced(&call.target, place.node, place.leader_epoch) => {
+                    () = call.replaced(place) => {
                         let (node, api) = (place.node, call.api);
                         Err(SendError::Timeout { node, api, after: call.started.elapsed() })
                     }
@@ -229,6 +230,18 @@ impl Call<'_> {
             Target::Coordinator(kind, key) => (self.core.coordinator(*kind, key).await?, -1),
         };
         Ok(Place { node, leader_epoch })
+    }
+
+    /// Ends when who is asked is late and somebody else can be asked by now.
+    async fn replaced(&self, place: Place) {
+        if self.target == Target::Any {
+            sleep_until(Instant::now() + LATE).await;
+            let tried: Vec<_> = self.tried.iter().copied().chain([place.node]).collect();
+            if self.core.any_node(&tried).is_some() {
+                return;
+            }
+        }
+        self.core.replaced(&self.target, place.node, place.leader_epoch).await;
     }
 
     async fn any(&mut self) -> NodeId {
