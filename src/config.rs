@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{ConfigError, Hasher, Start};
+use crate::{ConfigError, Hasher, Isolation, Start};
 
 /// Where the rows of tables are kept on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -81,6 +81,10 @@ pub struct Config {
     pub hasher: Hasher,
     /// Where a group starts on partitions without a committed offset. Default: [`Start::Earliest`].
     pub start: Start,
+    /// Which records of transactions are seen: by inputs, joins, lookups and views. With
+    /// [`Isolation::ReadCommitted`] nothing after the first open transaction of a partition is read, and a table is
+    /// complete where that begins. Default: [`Isolation::ReadUncommitted`], as in Kafka and Goka.
+    pub isolation: Isolation,
     /// How long a member may be silent before its partitions go to others. Default: 45 s.
     pub session_timeout: Duration,
     /// How long members may take to give up partitions in a rebalance. Default: 60 s.
@@ -91,11 +95,15 @@ pub struct Config {
     /// counts twice in the table after a crash, though what it emits may be repeated; without it, or on
     /// brokers before 0.11, which have no headers, it may. Goka and others ignore the header. Default: true.
     pub changelog_marks: bool,
-    /// How long to wait for a broker when a processor starts. Afterwards brokers are waited for without
-    /// limit. Default: 60 s.
+    /// How long to wait for a broker when a processor starts, and for as many brokers as the topics that it creates need
+    /// for their replicas. Afterwards brokers are waited for without limit. Default: 60 s.
     pub start_timeout: Duration,
     /// How long a producer waits to fill a batch. Default: 5 ms.
     pub linger: Duration,
+    /// How long a write may go unacknowledged before it is given up. A processor then begins again from what is
+    /// committed, and goes on doing so until brokers take writes again; an emitter gives the error. Default: 2 min, as
+    /// Kafka's `delivery.timeout.ms`.
+    pub delivery_timeout: Duration,
 }
 
 impl Config {
@@ -118,12 +126,14 @@ impl Config {
             loop_retention: Some(Duration::from_secs(7 * 24 * 3600)),
             hasher: Hasher::default(),
             start: Start::default(),
+            isolation: Isolation::default(),
             session_timeout: Duration::from_secs(45),
             rebalance_timeout: Duration::from_secs(60),
             assignment: Assignment::default(),
             changelog_marks: true,
             start_timeout: Duration::from_secs(60),
             linger: Duration::from_millis(5),
+            delivery_timeout: Duration::from_secs(120),
         }
     }
 
@@ -182,6 +192,13 @@ impl Config {
             "linger",
             format_args!("{linger:?}"),
             "must be at most 1 min",
+        )?;
+        let delivery = self.delivery_timeout;
+        check(
+            delivery > linger,
+            "delivery_timeout",
+            format_args!("{delivery:?}"),
+            "must be longer than linger",
         )
     }
 }

@@ -122,7 +122,9 @@ impl<K: Key, V> Emitter<K, V> {
         config.validate()?;
         let failed = |source| EmitterError::Topic { topic: topic.clone(), source };
         let client = Client::new(crate::engine::client_config(config)).map_err(failed)?;
-        let settings = ProducerConfig::default().linger(config.linger);
+        let settings = ProducerConfig::default()
+            .linger(config.linger)
+            .delivery_timeout(config.delivery_timeout);
         let producer = client.producer(settings).map_err(failed)?;
         let handle = producer.topic(&topic).await.map_err(failed)?;
         let (hasher, keyless) = (config.hasher, AtomicU32::new(0));

@@ -61,7 +61,7 @@ pub use graph::{
 pub use key::Key;
 pub use processor::{GetError, Processor, ProcessorHandle, shutdown_signal};
 pub use record::{Header, HeaderValue};
-pub use roka_client::partitioner::Partitioning as Hasher;
+pub use roka_client::{consumer::Isolation, partitioner::Partitioning as Hasher};
 pub use store::{LogStore, MemoryStore, SledStore, Slice, Store, Writes};
 pub use tester::{Emitted, Tester};
 pub use topic::{Group, Stateless, Stored, Stream, Table};

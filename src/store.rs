@@ -13,11 +13,12 @@ mod log;
 mod memory;
 mod sled;
 mod slice;
+mod staged;
 mod writes;
 
 use std::ops::Bound;
 
-pub(crate) use self::closed::ClosedStore;
+pub(crate) use self::{closed::ClosedStore, staged::StagedStore};
 pub use self::{log::LogStore, memory::MemoryStore, sled::SledStore, slice::Slice, writes::Writes};
 use crate::StoreError;
 
@@ -51,6 +52,28 @@ pub trait Store: Send {
 
     /// Forgets all rows, metadata and the position.
     fn clear(&mut self) -> Result<(), StoreError>;
+
+    /// About so many rows are going to be written to an empty store. A store for which that makes a difference may
+    /// prepare for it.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`write`](Self::write).
+    fn expect_rows(&mut self, rows: u64) -> Result<(), StoreError> {
+        let _ = rows;
+        Ok(())
+    }
+
+    /// Does about as much as writing so many rows costs of what was put off until there is time. Returns whether
+    /// there is more. Nothing is wrong with a store that is not given the time.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`write`](Self::write).
+    fn settle(&mut self, rows_max: usize) -> Result<bool, StoreError> {
+        let _ = rows_max;
+        Ok(false)
+    }
 
     /// Flushes and releases the store, so that another process may open it.
     fn close(self: Box<Self>) -> Result<(), StoreError>;

@@ -60,6 +60,8 @@ pub(crate) struct RowTable<V: 'static> {
     /// Changelog positions, and what has to be written before they are reached: everything that is
     /// in `fed` at that time, and `unstored` up to this count.
     marks: VecDeque<Mark>,
+    /// The time of [`RowTable::caught_up`] for the store's position, if it is newer than what the store says.
+    as_of_ms: Option<i64>,
     /// Where the values to write are encoded.
     buffer: Vec<u8>,
     writes: Writes,
@@ -68,7 +70,11 @@ pub(crate) struct RowTable<V: 'static> {
 struct Mark {
     stored_count: u64,
     position: i64,
+    as_of_ms: Option<i64>,
 }
+
+/// Metadata of the store: the time of [`RowTable::caught_up`] for its position.
+const AS_OF: &str = "as-of";
 
 /// Rows written to the store at a time.
 const BATCH_ROWS_MAX: usize = 256;
@@ -87,6 +93,7 @@ impl<V: 'static> RowTable<V> {
             fed: VecDeque::new(),
             fed_rows: 0,
             marks: VecDeque::new(),
+            as_of_ms: None,
             buffer: vec![],
             writes: Writes::new(),
         }
@@ -205,8 +212,26 @@ impl<V: 'static> RowTable<V> {
         let stored_count = self.stored_count + self.unstored.len() as u64;
         match self.marks.back_mut() {
             Some(mark) if mark.stored_count == stored_count => mark.position = position,
-            _ => self.marks.push_back(Mark { stored_count, position }),
+            _ => self.marks.push_back(Mark { stored_count, position, as_of_ms: None }),
         }
+    }
+
+    /// Whoever reads on behind what was fed or committed so far misses no deletion as long as the changelog keeps
+    /// tombstones of that time, in ms since 1970: it was no longer then, or its reading began then.
+    pub(crate) fn caught_up(&mut self, as_of_ms: i64) {
+        match self.marks.back_mut() {
+            Some(mark) => mark.as_of_ms = Some(as_of_ms),
+            None => self.as_of_ms = Some(as_of_ms),
+        }
+    }
+
+    /// The time of [`caught_up`](Self::caught_up) for the store's position; none if it is not known.
+    pub(crate) fn as_of(&self) -> Option<i64> {
+        let stored = || {
+            let bytes = self.store.meta(AS_OF).ok()??;
+            Some(i64::from_be_bytes((&*bytes).try_into().ok()?))
+        };
+        self.as_of_ms.or_else(stored)
     }
 
     /// Starts a commit: [`next_dirty`](Self::next_dirty) then gives the rows that are dirty now. Rows
@@ -300,10 +325,16 @@ impl<V: 'static> RowTable<V> {
         }
         let stored_count = self.stored_count + count as u64;
         let reached = self.marks.iter().take_while(|mark| mark.stored_count <= stored_count);
-        let (marks, position) =
-            reached.fold((0, None), |(n, _), mark| (n + 1, Some(mark.position)));
+        let (marks, position, as_of) = reached
+            .fold((0, None, self.as_of_ms), |(n, _, as_of), mark| {
+                (n + 1, Some(mark.position), mark.as_of_ms.or(as_of))
+            });
         if let Some(position) = position {
             self.writes.set_position(position);
+        }
+        if let Some(as_of) = as_of {
+            self.writes.set_meta(AS_OF, &as_of.to_be_bytes());
+            self.as_of_ms = None;
         }
         if !self.writes.is_empty() {
             self.store.write(&self.writes)?;
@@ -330,6 +361,7 @@ impl<V: 'static> RowTable<V> {
         self.fed.clear();
         self.fed_rows = 0;
         self.marks.clear();
+        self.as_of_ms = None;
     }
 
     /// Writes what is unstored, and gives up the store, which other handles of the table may still

@@ -5,11 +5,12 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Env, start, stream};
+use common::{Env, start, stream, until};
 use roka::{
     Config, Emitter, EmitterError, Group, GroupGraph, LogStore, Processor, ProcessorError,
     SledStore, Store, StoreKind, Table, TopicError,
 };
+use roka_client::ApiKey;
 
 fn graph(group: &str, input: &str) -> GroupGraph<String, u64> {
     let mut graph = Group::<String, u64>::json("").renamed(group).graph();
@@ -57,6 +58,39 @@ async fn a_table_topic_that_forgets_is_refused() {
         panic!("{error}")
     };
     assert_eq!((&**found, *wanted), ("delete", "compact"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_created_when_enough_brokers_are_there() {
+    let env = Env::new();
+    let Some(cluster) = &env.cluster else { return };
+    let (group, input) = (env.name("g"), env.name("in"));
+    env.topic(&input, 2).await;
+    cluster.stop(3).unwrap();
+
+    // Not in time: what, how long, and what to do.
+    let config = Config { start_timeout: Duration::from_secs(1), ..env.memory() };
+    let error = start(graph(&group, &input), config).ended().await.unwrap_err();
+    let ProcessorError::Topics(TopicError::TooFewBrokers { topic, replication: 3, waited, .. }) =
+        &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(*topic, format!("{group}-table"));
+    assert!(*waited >= Duration::from_secs(1), "{error}");
+
+    // In time.
+    let creations = cluster.requests(ApiKey::CreateTopics);
+    let processor = start(graph(&group, &input), env.memory());
+    until("the processor has tried more than once", async || {
+        cluster.requests(ApiKey::CreateTopics) >= creations + 2
+    })
+    .await;
+    cluster.start(3).unwrap();
+    processor.ready().await;
+    let table = env.client.admin().describe_topic(&format!("{group}-table")).await.unwrap();
+    assert_eq!(table.partitions[0].replicas.len(), 3);
+    processor.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,12 +15,19 @@ use roka::{Config, DecimalInt, Emitter, Group, GroupGraph, StoreKind};
 use roka_client::ApiKey;
 
 const KILLS: usize = 20;
+/// Records that wait when a child is started; it takes a millisecond for each.
+const BACKLOG: i64 = 3000;
 const CHILD: &str = "ROKA_TEST_CHILD";
 
-fn counter(group: &str, input: &str, other: &str) -> GroupGraph<String, u64> {
+/// Counts; `pause` is how long each record takes, so that kills hit in the middle of the work.
+fn counter(group: &str, inputs: [&str; 2], pause: Duration) -> GroupGraph<String, u64> {
     let mut graph = Group::<String, u64>::of("", &DecimalInt).renamed(group).graph();
-    graph.input(stream(input), |ctx, _: String| ctx.update(|count| *count += 1));
-    graph.input(stream(other), |ctx, _: String| ctx.update(|count| *count += 1000));
+    for (input, amount) in inputs.into_iter().zip([1, 1000]) {
+        graph.input(stream(input), move |ctx, _: String| {
+            std::thread::sleep(pause);
+            ctx.update(|count| *count += amount)
+        });
+    }
     graph
 }
 
@@ -28,7 +35,8 @@ fn counter(group: &str, input: &str, other: &str) -> GroupGraph<String, u64> {
 #[tokio::test]
 async fn child() {
     let Ok(told) = std::env::var(CHILD) else { return };
-    let [brokers, group, input, other, folder] = told.split('|').collect::<Vec<_>>()[..] else {
+    let [brokers, group, input, other, folder, store] = told.split('|').collect::<Vec<_>>()[..]
+    else {
         panic!("{told}")
     };
     let config = Config {
@@ -37,14 +45,19 @@ async fn child() {
         workers: 2,
         commit_interval: Duration::from_millis(20),
         store_interval: Duration::from_millis(200),
-        session_timeout: Duration::from_secs(6),
-        // A member that was killed comes back as itself: no waiting for its session to end.
-        instance_id: Some("the-one".to_owned()),
-        ..Config::new(brokers.split(','))
+        store: if store == "log" { StoreKind::Log } else { StoreKind::Sled },
+        ..static_member(Config::new(brokers.split(',')))
     };
     common::show_logs();
-    let processor = roka::Processor::new(counter(group, input, other), config).unwrap();
+    let graph = counter(group, [input, other], Duration::from_millis(1));
+    let processor = roka::Processor::new(graph, config).unwrap();
     processor.run_until(std::future::pending()).await.unwrap();
+}
+
+/// A member that was killed comes back as itself: no waiting for its session to end.
+fn static_member(config: Config) -> Config {
+    let session_timeout = Duration::from_secs(60);
+    Config { instance_id: Some("the-one".to_owned()), session_timeout, ..config }
 }
 
 struct Killed(Child);
@@ -56,10 +69,28 @@ impl Drop for Killed {
     }
 }
 
-fn spawn(env: &Env, names: [&str; 3]) -> Killed {
-    let [group, input, other] = names;
+struct Names {
+    group: String,
+    input: String,
+    other: String,
+}
+
+impl Names {
+    fn inputs(&self) -> [&str; 2] {
+        [&self.input, &self.other]
+    }
+
+    /// How many records the group has not committed.
+    async fn lag(&self, env: &Env) -> i64 {
+        env.lag(&self.group, &self.input).await + env.lag(&self.group, &self.other).await
+    }
+}
+
+fn spawn(env: &Env, names: &Names, store: &str) -> Killed {
+    let Names { group, input, other } = names;
     let folder = env.folder.path().join("state");
-    let told = [&env.brokers().join(","), group, input, other, folder.to_str().unwrap()].join("|");
+    let brokers = env.brokers().join(",");
+    let told = [&*brokers, group, input, other, folder.to_str().unwrap(), store].join("|");
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
         .env(CHILD, told)
@@ -68,50 +99,60 @@ fn spawn(env: &Env, names: [&str; 3]) -> Killed {
     Killed(child.unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn twenty_kills_lose_nothing_and_count_nothing_twice() {
+async fn killed(kind: StoreKind, store: &str) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
     let env = Env::new();
-    let (group, input, other) = (env.name("counter"), env.name("one"), env.name("thousand"));
-    let table = format!("{group}-table");
-    env.topic(&input, 4).await;
-    env.topic(&other, 4).await;
-    let one = Emitter::new(stream(&input), &env.config("emitter")).await.unwrap();
-    let thousand = Emitter::new(stream(&other), &env.config("emitter")).await.unwrap();
+    let names =
+        Names { group: env.name("counter"), input: env.name("one"), other: env.name("thousand") };
+    let table = format!("{}-table", names.group);
+    for input in names.inputs() {
+        env.topic(input, 4).await;
+    }
+    let one = Emitter::new(stream(&names.input), &env.config("emitter")).await.unwrap();
+    let thousand = Emitter::new(stream(&names.other), &env.config("emitter")).await.unwrap();
 
     if let Some(cluster) = &env.cluster {
         // Most kills then come between the rows of a commit and its offsets, where an input could count twice.
         cluster.delay(ApiKey::OffsetCommit, Duration::from_millis(100), u32::MAX);
     }
     let mut truth: BTreeMap<String, u64> = BTreeMap::new();
+    let mut in_work = 0;
     for kill in 0..KILLS {
-        let child = spawn(&env, [&group, &input, &other]);
-        let lives = Duration::from_millis(rng.u64(300..1500));
-        let until = std::time::Instant::now() + lives;
-        while std::time::Instant::now() < until {
-            for _ in 0..50 {
-                let key = format!("key-{}", rng.u32(0..200));
-                let (emitter, amount) = if rng.bool() { (&one, 1) } else { (&thousand, 1000) };
-                emitter.emit(&key, &"x".to_owned()).await.unwrap();
-                *truth.entry(key).or_default() += amount;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        // More than a child gets done before it is killed.
+        for _ in names.lag(&env).await..BACKLOG {
+            let key = format!("key-{}", rng.u32(0..200));
+            let (emitter, amount) = if rng.bool() { (&one, 1) } else { (&thousand, 1000) };
+            emitter.emit(&key, &"x".to_owned()).await.unwrap();
+            *truth.entry(key).or_default() += amount;
         }
-        println!("kill {kill} after {lives:?}, lag {}", env.lag(&group, &input).await);
+        one.flush().await.unwrap();
+        thousand.flush().await.unwrap();
+        let before = names.lag(&env).await;
+        let child = spawn(&env, &names, store);
+        // Nearly all are killed at work, some before they have begun.
+        if rng.u32(0..10) > 0 {
+            common::until("the child commits", async || names.lag(&env).await < before).await;
+        }
+        let lives = Duration::from_millis(rng.u64(0..400));
+        tokio::time::sleep(lives).await;
         drop(child);
+        let lag = names.lag(&env).await;
+        println!("kill {kill} after {lives:?}, lag {before} to {lag}");
+        in_work += usize::from((1..before).contains(&lag));
     }
+    assert!(in_work >= KILLS / 2, "{in_work} of {KILLS} kills hit a child at work");
     one.finish().await.unwrap();
     thousand.finish().await.unwrap();
 
     // The last one lives, with the local state of those that were killed.
-    let config = Config { store: StoreKind::Sled, ..env.config("state") };
-    let config = Config { instance_id: Some("the-one".to_owned()), ..config };
-    let processor = start(counter(&group, &input, &other), config);
+    let config = static_member(Config { store: kind, ..env.config("state") });
+    let processor = start(counter(&names.group, names.inputs(), Duration::ZERO), config);
     processor.ready().await;
-    env.drained(&group, &input).await;
-    env.drained(&group, &other).await;
+    for input in names.inputs() {
+        env.drained(&names.group, input).await;
+    }
 
     let expected: BTreeMap<String, String> =
         truth.iter().map(|(key, count)| (key.clone(), count.to_string())).collect();
@@ -122,4 +163,14 @@ async fn twenty_kills_lose_nothing_and_count_nothing_twice() {
     }
     println!("{:?}", processor.handle.stats().totals);
     processor.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_kills_lose_nothing_and_count_nothing_twice() {
+    killed(StoreKind::Sled, "sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_with_the_log_store() {
+    killed(StoreKind::Log, "log").await;
 }

@@ -4,24 +4,25 @@
 //! cannot change is an error.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use roka_client::{
-    Client, Error, TopicPartition,
+    Client, Error, ErrorCode, TopicPartition,
     admin::{ConfigResource, NewTopic, OffsetSpec},
+    consumer::Isolation,
 };
 
 use super::{
     error::ProcessorError,
     recovery::Bounds,
-    topics::{Create, Found, Wanted},
+    topics::{Create, Found, TOMBSTONES_KEPT, TopicError, Wanted},
 };
-use crate::Config;
+use crate::{Backoff, Config};
 
-/// Between attempts.
-const RETRY: Duration = Duration::from_millis(500);
+/// Between attempts; the client has its own back-off below this.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(2) };
 /// A topic that was just created is not known to every broker at once, so that the next one asked may deny it.
 const TOPIC_PROPAGATION: Duration = Duration::from_secs(5);
 /// How often to say that the cluster is still waited for.
@@ -33,6 +34,7 @@ pub(crate) async fn patiently<T>(
     mut ask: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, ProcessorError> {
     let mut said: Option<Instant> = None;
+    let mut attempt = 0;
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
@@ -41,7 +43,8 @@ pub(crate) async fn patiently<T>(
                     said = Some(Instant::now());
                     tracing::warn!(%error, action, "waiting for the cluster");
                 }
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(RETRY.wait(attempt)).await;
+                attempt += 1;
             }
             Err(source) => {
                 return Err(ProcessorError::Refused { action: action.to_owned(), source });
@@ -69,7 +72,7 @@ pub(crate) async fn reach(client: &Client, config: &Config) -> Result<(), Proces
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) if started.elapsed() < config.start_timeout && may_pass(&error) => {
                 tracing::warn!(%error, "waiting for a broker");
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(RETRY.first).await;
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
@@ -80,14 +83,19 @@ pub(crate) async fn reach(client: &Client, config: &Config) -> Result<(), Proces
     }
 }
 
-/// Where the logs of these partitions begin and end.
+/// Where the logs of these partitions begin, and where what is visible of them ends.
 pub(crate) async fn bounds(
     client: &Client,
+    isolation: Isolation,
     partitions: &[TopicPartition],
 ) -> Result<BTreeMap<TopicPartition, Bounds>, ProcessorError> {
+    let latest = match isolation {
+        Isolation::ReadUncommitted => OffsetSpec::Latest,
+        Isolation::ReadCommitted => OffsetSpec::LastStable,
+    };
     patiently("asking where logs begin and end", async || {
         let starts = offsets(client, partitions, OffsetSpec::Earliest).await?;
-        let ends = offsets(client, partitions, OffsetSpec::Latest).await?;
+        let ends = offsets(client, partitions, latest).await?;
         let bounds = starts.into_iter().zip(ends).map(|(start, end)| Bounds { start, end });
         Ok(partitions.iter().cloned().zip(bounds).collect())
     })
@@ -111,17 +119,20 @@ pub(crate) async fn describe(
     wanted: &Wanted,
 ) -> Result<BTreeMap<String, Found>, ProcessorError> {
     let started = Instant::now();
+    let mut attempt = 0;
     let mut found = loop {
         let found = look(client, wanted).await?;
         let complete = wanted.foreign().all(|topic| found.contains_key(topic));
         if complete || started.elapsed() >= TOPIC_PROPAGATION {
             break found;
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(RETRY.wait(attempt)).await;
+        attempt += 1;
     };
-    for name in wanted.table.iter().chain(&wanted.loopback) {
+    let tables = wanted.table.iter().chain(&wanted.joins).chain(&wanted.lookups);
+    for name in tables.chain(&wanted.loopback).collect::<BTreeSet<_>>() {
         if let Some(found) = found.get_mut(name) {
-            found.cleanup = cleanup_policy(client, name).await;
+            settings(client, name, found).await;
         }
     }
     Ok(found)
@@ -129,14 +140,15 @@ pub(crate) async fn describe(
 
 /// What one answer of the cluster says of the topics.
 async fn look(client: &Client, wanted: &Wanted) -> Result<BTreeMap<String, Found>, ProcessorError> {
-    let names: Vec<&str> = wanted.all().map(String::as_str).collect();
+    let names: Vec<&str> = wanted.all().into_iter().collect();
     patiently("looking for topics", async || {
         let mut found = BTreeMap::new();
         for (name, topic) in names.iter().zip(client.admin().describe_topics(&names).await) {
             match topic {
                 Ok(topic) => {
                     let partitions = topic.partitions.len() as i32;
-                    found.insert((*name).to_owned(), Found { partitions, cleanup: None });
+                    let topic = Found { partitions, cleanup: None, tombstones: TOMBSTONES_KEPT };
+                    found.insert((*name).to_owned(), topic);
                 }
                 Err(error) if error.is_unknown_topic() => {}
                 Err(error) => return Err(error),
@@ -147,16 +159,26 @@ async fn look(client: &Client, wanted: &Wanted) -> Result<BTreeMap<String, Found
     .await
 }
 
-/// A topic's clean-up policy. Not every broker tells, and not everybody may ask: then it is not checked.
-async fn cleanup_policy(client: &Client, topic: &str) -> Option<String> {
+/// Asks for a topic's settings. Not every broker tells, and not everybody may ask: then they stay as they are.
+async fn settings(client: &Client, topic: &str, found: &mut Found) {
     let asked = patiently("reading a topic's configuration", async || {
         client.admin().describe_config(ConfigResource::topic(topic)).await
     });
-    match asked.await {
-        Ok(entries) => entries.into_iter().find(|entry| entry.name == "cleanup.policy")?.value,
+    let entries = match asked.await {
+        Ok(entries) => entries,
         Err(error) => {
-            tracing::debug!(topic, %error, "a topic's clean-up policy cannot be checked");
-            None
+            tracing::debug!(topic, %error, "a topic's settings cannot be read");
+            return;
+        }
+    };
+    for entry in entries {
+        match (&*entry.name, entry.value) {
+            ("cleanup.policy", value) => found.cleanup = value,
+            ("delete.retention.ms", Some(value)) => {
+                let kept = value.parse().map(Duration::from_millis);
+                found.tombstones = kept.unwrap_or(TOMBSTONES_KEPT);
+            }
+            _ => {}
         }
     }
 }
@@ -175,13 +197,47 @@ pub(crate) async fn create(
             let kept = config.loop_retention.map(|kept| kept.as_millis().to_string());
             topic = topic.config("retention.ms", kept.unwrap_or_else(|| "-1".to_owned()));
         }
-        patiently("creating a topic of the group", async || {
-            match client.admin().create_topic(topic.clone()).await {
-                Err(error) if !error.is_topic_exists() => Err(error),
-                _ => Ok(()),
-            }
-        })
-        .await?;
+        create_one(client, config, &wanted.group, topic).await?;
     }
     Ok(())
+}
+
+/// Creates a topic. Too few brokers for its replicas may mean that some are away for a moment: that is tried again
+/// until [`Config::start_timeout`] is over.
+async fn create_one(
+    client: &Client,
+    config: &Config,
+    group: &str,
+    topic: NewTopic,
+) -> Result<(), ProcessorError> {
+    let started = Instant::now();
+    let mut attempt = 0;
+    loop {
+        let refused = patiently("creating a topic of the group", async || {
+            match client.admin().create_topic(topic.clone()).await {
+                Err(error) if lacks_brokers(&error) => Ok(Some(error)),
+                Err(error) if !error.is_topic_exists() => Err(error),
+                _ => Ok(None),
+            }
+        });
+        let Some(error) = refused.await? else { return Ok(()) };
+        let waited = started.elapsed();
+        if waited >= config.start_timeout {
+            return Err(ProcessorError::Topics(TopicError::TooFewBrokers {
+                group: group.to_owned(),
+                topic: topic.name().to_owned(),
+                replication: config.replication,
+                waited,
+                reason: error.to_string(),
+            }));
+        }
+        tracing::warn!(%error, "waiting for brokers to create a topic on");
+        let wait = RETRY.wait(attempt).min(config.start_timeout.saturating_sub(waited));
+        tokio::time::sleep(wait).await;
+        attempt += 1;
+    }
+}
+
+fn lacks_brokers(error: &Error) -> bool {
+    matches!(error, Error::Refused { code, .. } if *code == ErrorCode::INVALID_REPLICATION_FACTOR)
 }

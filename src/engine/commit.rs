@@ -33,6 +33,7 @@ use super::{
     mark::{self, Span},
     outputs::{EmitError, Outputs},
     partition::{Core, Partition, Stop},
+    recovery::now_ms,
     stats::Counters,
 };
 
@@ -102,6 +103,7 @@ struct Part {
     /// By input; what is new since the last commit.
     offsets: Vec<Option<i64>>,
     rows: usize,
+    began_ms: i64,
 }
 
 impl Committer {
@@ -282,6 +284,9 @@ impl Committer {
         let floor = core.guards.floor().unwrap_or(i64::MAX);
         if let Some(table) = core.table() {
             table.end_commit(acked.map(|offset| (offset + 1).min(floor)));
+            if floor == i64::MAX {
+                table.caught_up(part.began_ms);
+            }
         }
     }
 }
@@ -298,7 +303,8 @@ fn begin(partition: &Rc<Partition>, core: &mut Core) -> Option<Part> {
         table.begin_commit();
     }
     let positions = core.progress.iter().map(|progress| progress.position()).collect();
-    Some(Part { partition: Rc::clone(partition), positions, offsets, rows })
+    let began_ms = now_ms();
+    Some(Part { partition: Rc::clone(partition), positions, offsets, rows, began_ms })
 }
 
 /// The marks of one partition's rows: nearly always the same for all.

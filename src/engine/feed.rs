@@ -13,7 +13,8 @@ use std::{
 use roka_client::{
     TopicPartition,
     consumer::{
-        Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Position, Reset, ResetPolicy, Start,
+        Chunk, FetchError, FetchEvent, FetchQueue, Fetcher, Isolation, Position, Reset,
+        ResetPolicy, Start,
     },
     records::Decompressor,
 };
@@ -77,6 +78,7 @@ pub(crate) struct Feeds {
     pub(crate) feeds: Vec<Feed>,
     merge: Merge,
     decompressor: Decompressor,
+    isolation: Isolation,
 }
 
 /// Where an input begins, and where it ended when that was decided.
@@ -89,7 +91,12 @@ pub(crate) struct Begin {
 
 impl Feeds {
     /// Fetches from now on.
-    pub(crate) fn new(fetcher: &Fetcher, partition: i32, begins: &[Begin]) -> Self {
+    pub(crate) fn new(
+        fetcher: &Fetcher,
+        isolation: Isolation,
+        partition: i32,
+        begins: &[Begin],
+    ) -> Self {
         let queue = fetcher.queue(INPUT_BYTES_MAX * begins.len());
         let feeds = begins.iter().enumerate().map(|(input, begin)| {
             let start = Start::At(Position::at(begin.position));
@@ -112,6 +119,7 @@ impl Feeds {
             feeds,
             merge: Merge::default(),
             decompressor: Decompressor::default(),
+            isolation,
         }
     }
 
@@ -134,7 +142,12 @@ impl Feeds {
         match event {
             FetchEvent::Data(chunk) => {
                 let feed = &mut self.feeds[chunk.tag() as usize];
-                feed.end = feed.end.max(chunk.high_watermark());
+                // What an open transaction hides is not waiting: nobody knows for how long it stays.
+                let end = match self.isolation {
+                    Isolation::ReadUncommitted => chunk.high_watermark(),
+                    Isolation::ReadCommitted => chunk.last_stable_offset(),
+                };
+                feed.end = feed.end.max(end);
                 feed.chunks.push_back(chunk);
                 Ok(None)
             }

@@ -8,7 +8,7 @@
 //! 5. Records are processed, and joined tables followed, until the partition is to stop. A restart goes back to 2.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -158,8 +158,9 @@ impl Life {
         if self.begins_at_end(partition).await && !self.commit_start().await? {
             return Ok(());
         }
-        self.worker.shared.board.set_partition(self.number, State::Running);
-        let feeds = Feeds::new(&self.worker.shared.fetcher, self.number, &begins);
+        let shared = &self.worker.shared;
+        shared.board.set_partition(self.number, State::Running);
+        let feeds = Feeds::new(&shared.fetcher, shared.config.isolation, self.number, &begins);
         let result = partition.run(feeds).await;
         followers.shutdown().await;
         result
@@ -204,7 +205,8 @@ impl Life {
         let inputs: Vec<TopicPartition> =
             self.topics.iter().map(|topic| self.name(topic)).collect();
         let tables = self.table.iter().chain(&self.joins).map(|topic| self.name(topic));
-        let all: Vec<TopicPartition> = inputs.iter().cloned().chain(tables).collect();
+        let all: BTreeSet<TopicPartition> = inputs.iter().cloned().chain(tables).collect();
+        let all: Vec<TopicPartition> = all.into_iter().collect();
         let committed = cluster::patiently("reading committed offsets", async || {
             shared.group.committed(&inputs).await
         });
@@ -212,7 +214,7 @@ impl Life {
         let committed =
             committed.filter_map(|(name, committed)| Some((name, committed?.position.offset)));
         let committed = committed.collect();
-        let bounds = cluster::bounds(&shared.client, &all).await?;
+        let bounds = cluster::bounds(&shared.client, shared.config.isolation, &all).await?;
         Ok(Logs { committed, bounds })
     }
 

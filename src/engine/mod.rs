@@ -19,6 +19,7 @@ mod replica;
 mod replicate;
 mod restore;
 pub(crate) mod session;
+mod settle;
 mod state;
 mod stats;
 mod stores;

@@ -50,7 +50,9 @@ impl Outputs {
         topology: &dyn Topology,
         config: &Config,
     ) -> Result<Self, ProcessorError> {
-        let settings = ProducerConfig::default().linger(config.linger);
+        let settings = ProducerConfig::default()
+            .linger(config.linger)
+            .delivery_timeout(config.delivery_timeout);
         let producer = client.producer(settings).map_err(|source| ProcessorError::Refused {
             action: "starting a producer".to_owned(),
             source,

@@ -27,7 +27,7 @@ use super::{
     stats::{Counters, PartitionCounters},
 };
 use crate::{
-    Header, RecordError,
+    Header, RecordError, StoreError,
     record::Record,
     table::TableOps,
     task::{Outcome, Processed, Task},
@@ -120,6 +120,19 @@ impl Core {
     /// A joined table.
     pub(crate) fn join(&mut self, place: usize) -> Option<&mut dyn TableOps> {
         self.task.as_mut()?.join(place)
+    }
+
+    /// Does so much for each table of what its store has put off. Returns whether there is more.
+    pub(crate) fn settle(&mut self, rows_max: usize) -> Result<bool, StoreError> {
+        let mut more = match self.table() {
+            Some(table) => table.store_mut().settle(rows_max)?,
+            None => false,
+        };
+        for place in 0.. {
+            let Some(table) = self.join(place) else { break };
+            more |= table.store_mut().settle(rows_max)?;
+        }
+        Ok(more)
     }
 }
 

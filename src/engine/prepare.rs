@@ -10,7 +10,7 @@ use roka_client::Client;
 use super::{
     cluster,
     error::ProcessorError,
-    topics::{self, Create, Wanted},
+    topics::{self, Create, Found, Wanted},
 };
 use crate::{Config, graph::Kind, task::Topology};
 
@@ -23,32 +23,31 @@ pub(crate) fn wanted(topology: &dyn Topology) -> Wanted {
     let inputs = inputs.filter(|input| !input.is_loop).map(|input| input.topic.to_owned());
     let edges = |kind| topology.edges().of(kind).iter().map(|edge| edge.topic.clone());
     let loopback = topology.loop_topic();
-    let others = edges(Kind::Lookup).chain(edges(Kind::Output));
-    let others: BTreeSet<String> =
-        others.filter(|topic| Some(topic) != loopback.as_ref()).collect();
+    let outputs: BTreeSet<String> =
+        edges(Kind::Output).filter(|topic| Some(topic) != loopback.as_ref()).collect();
     Wanted {
         group: topology.group().to_owned(),
         inputs: inputs.collect(),
         joins: edges(Kind::Join).collect(),
-        others: others.into_iter().collect(),
+        lookups: edges(Kind::Lookup).collect(),
+        outputs: outputs.into_iter().collect(),
         table: topology.table_topic(),
         loopback,
     }
 }
 
 /// Checks the topics and makes the group's own. The number of partitions of everything that is partitioned alike, and
-/// that of each topic.
+/// what was found.
 pub(crate) async fn topics(
     client: &Client,
     config: &Config,
     wanted: &Wanted,
-) -> Result<(i32, BTreeMap<String, i32>), ProcessorError> {
+) -> Result<(i32, BTreeMap<String, Found>), ProcessorError> {
     loop {
         let found = cluster::describe(client, wanted).await?;
         let fit = topics::check(wanted, &found)?;
         if fit.create.is_empty() {
-            let counts = found.into_iter().map(|(topic, found)| (topic, found.partitions));
-            return Ok((fit.partitions, counts.collect()));
+            return Ok((fit.partitions, found));
         }
         for Create { topic, partitions, cleanup } in &fit.create {
             tracing::info!(topic, partitions, cleanup, "creating a topic");

@@ -10,12 +10,12 @@ use std::{
     rc::Rc,
     sync::{Arc, MutexGuard},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use roka_client::{
     Client, TopicPartition,
-    consumer::{Chunk, Fetcher},
+    consumer::{Chunk, Fetcher, Isolation},
     records::Decompressor,
 };
 use tokio::{
@@ -26,13 +26,15 @@ use tokio::{
 use super::{
     cluster,
     error::ProcessorError,
-    recovery::Bounds,
+    recovery::{Bounds, Stored},
     restore::{Read, TableFeed},
+    settle::{self, Settling},
     stores::Stores,
+    topics::Found,
     worker::report,
 };
 use crate::{
-    Config,
+    Config, StoreError,
     table::{RowTable, SharedTable, TableOps, Undecoded},
 };
 
@@ -47,20 +49,22 @@ const STORE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Replica {
     pub(crate) topic: Arc<str>,
     pub(crate) table: Arc<SharedTable>,
+    /// How long the topic keeps tombstones.
+    pub(crate) kept: Duration,
     /// Where its stores are.
     pub(crate) path: PathBuf,
 }
 
 impl Replica {
-    /// Opens the stores of a table with so many partitions.
+    /// Opens the stores of a table.
     pub(crate) async fn open(
         stores: &Stores,
         config: &Config,
         topic: &str,
-        partitions: i32,
+        found: &Found,
     ) -> Result<Self, ProcessorError> {
         let mut opened = Vec::new();
-        for partition in 0..partitions {
+        for partition in 0..found.partitions {
             let store = stores.open(topic, partition).await.map_err(|source| {
                 let table = TopicPartition::new(topic, partition);
                 ProcessorError::Store { table, source }
@@ -68,7 +72,8 @@ impl Replica {
             opened.push(store);
         }
         let table = Arc::new(SharedTable::new(opened, config.hasher, config.cache_bytes_max));
-        Ok(Self { topic: topic.into(), table, path: stores.folder(topic) })
+        let kept = found.tombstones;
+        Ok(Self { topic: topic.into(), table, kept, path: stores.folder(topic) })
     }
 }
 
@@ -86,6 +91,7 @@ impl ReplicaThread {
     pub(crate) fn start(
         client: Client,
         fetcher: Fetcher,
+        isolation: Isolation,
         replicas: Vec<Replica>,
         failures: mpsc::Sender<ProcessorError>,
     ) -> Result<Self, ProcessorError> {
@@ -100,7 +106,7 @@ impl ReplicaThread {
         let feed = move || {
             LocalSet::new().block_on(&runtime, async move {
                 let fed = tokio::select! {
-                    fed = feed_all(&client, &fetcher, &replicas, &count) => fed,
+                    fed = feed_all(&client, &fetcher, isolation, &replicas, &count) => fed,
                     // An error means that nobody is there any more.
                     _ = stopped.wait_for(|stop| *stop) => Ok(()),
                 };
@@ -130,23 +136,24 @@ impl ReplicaThread {
 async fn feed_all(
     client: &Client,
     fetcher: &Fetcher,
+    isolation: Isolation,
     replicas: &[Replica],
     ready: &watch::Sender<usize>,
 ) -> Result<(), ProcessorError> {
     let ready = Rc::new(ready.clone());
     let mut feeds = JoinSet::new();
-    for Replica { topic, table, .. } in replicas {
+    for Replica { topic, table, kept, .. } in replicas {
         let names: Vec<TopicPartition> = (0..table.partitions() as i32)
             .map(|partition| TopicPartition::new(Arc::clone(topic), partition))
             .collect();
-        let bounds = cluster::bounds(client, &names).await?;
+        let bounds = cluster::bounds(client, isolation, &names).await?;
         for name in names {
             let bounds = bounds[&name];
             feeds.spawn_local(feed(
                 fetcher.clone(),
                 Arc::clone(table),
                 name,
-                bounds,
+                (bounds, *kept),
                 Rc::clone(&ready),
             ));
         }
@@ -164,41 +171,86 @@ async fn feed(
     fetcher: Fetcher,
     table: Arc<SharedTable>,
     name: TopicPartition,
-    bounds: Bounds,
+    (bounds, kept): (Bounds, Duration),
     ready: Rc<watch::Sender<usize>>,
 ) -> Result<(), ProcessorError> {
     let place = name.partition as usize;
-    let stored = table.partition(place).store().position();
-    let mut feed = TableFeed::new(&fetcher, &name.topic, name.partition, stored, bounds);
+    let stored = {
+        let table = table.partition(place);
+        Stored::of(table.store(), table.as_of())
+    };
+    let mut feed = TableFeed::new(&fetcher, &name.topic, name.partition, stored, bounds, kept);
     let mut decompressor = Decompressor::default();
-    let mut told = false;
+    expect_rows(&table, &name, &feed)?;
+    let mut settling: Option<Settling> = None;
     loop {
-        if feed.is_done() && !told {
-            told = true;
+        if feed.is_done() && settling.is_none() {
+            settling = Some(Settling::new(Instant::now()));
             ready.send_modify(|ready| *ready += 1);
         }
-        let Ok(read) = tokio::time::timeout(STORE_EVERY, feed.next()).await else {
-            store(&table, &name, 0)?;
+        if let Some(settling) = &mut settling {
+            settle(&table, &name, settling)?;
+        }
+        let wait = settling.and_then(|settling| settling.wait(Instant::now()));
+        let wait = wait.unwrap_or(STORE_EVERY);
+        let Ok(read) = tokio::time::timeout(wait, feed.next()).await else {
+            if wait == STORE_EVERY {
+                store(&table, &name, 0)?;
+            }
             continue;
         };
         match read? {
             Read::Rows(chunk) => {
                 let next = chunk.next().offset;
                 take(&table, place, &chunk, &mut decompressor)?;
-                table.partition(place).fed_to(next);
-                feed.taken(next);
+                let mut rows = table.partition(place);
+                rows.fed_to(next);
+                if let Some(as_of) = feed.taken(&chunk) {
+                    rows.caught_up(as_of);
+                }
+                drop(rows);
                 store(&table, &name, ROWS_WAITING_MAX)?;
                 tokio::task::yield_now().await;
             }
             Read::Rebuild => {
                 let mut rows = table.partition(place);
                 rows.forget();
-                rows.store_mut()
-                    .clear()
-                    .map_err(|source| ProcessorError::Store { table: name.clone(), source })?;
+                rows.store_mut().clear().map_err(|source| failed(&name, source))?;
+                drop(rows);
+                expect_rows(&table, &name, &feed)?;
             }
         }
     }
+}
+
+fn failed(name: &TopicPartition, source: StoreError) -> ProcessorError {
+    ProcessorError::Store { table: name.clone(), source }
+}
+
+/// Prepares the table for the rows there may be to read.
+fn expect_rows(
+    table: &SharedTable,
+    name: &TopicPartition,
+    feed: &TableFeed,
+) -> Result<(), ProcessorError> {
+    let mut table = table.partition(name.partition as usize);
+    feed.expect_rows(&mut *table).map_err(|source| failed(name, source))
+}
+
+/// Does what the store has put off, if it is due.
+fn settle(
+    table: &SharedTable,
+    name: &TopicPartition,
+    settling: &mut Settling,
+) -> Result<(), ProcessorError> {
+    let began = Instant::now();
+    if settling.is_due(began) {
+        let settled =
+            table.partition(name.partition as usize).store_mut().settle(settle::ROWS_PER_STEP);
+        let more = settled.map_err(|source| failed(name, source))?;
+        settling.done(began, Instant::now(), more);
+    }
+    Ok(())
 }
 
 fn take(
@@ -241,7 +293,7 @@ fn store(
 
 /// Stores what was read and closes the stores, whoever else still has the tables.
 fn close_all(replicas: &[Replica]) -> Result<(), ProcessorError> {
-    for Replica { topic, table, path } in replicas {
+    for Replica { topic, table, path, .. } in replicas {
         table.close(path).map_err(|source| {
             let table = TopicPartition::new(Arc::clone(topic), 0);
             ProcessorError::Table { table, source }

@@ -2,17 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roka_client::{
-    Client, TopicPartition,
-    consumer::{Fetcher, FetcherConfig},
-};
+use roka_client::{Client, TopicPartition, consumer::Fetcher};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     cluster,
     error::ProcessorError,
     replica::{Replica, ReplicaThread},
-    session::client_config,
+    session::{client_config, fetching},
     state::State,
     stores::Stores,
     topics::{TopicError, Wanted},
@@ -52,7 +49,7 @@ async fn run(
         move |source| ProcessorError::Refused { action, source }
     };
     let client = Client::new(client_config(config)).map_err(refused("starting the client"))?;
-    let fetcher = client.fetcher(FetcherConfig::default()).map_err(refused("starting to fetch"))?;
+    let fetcher = client.fetcher(fetching(config)).map_err(refused("starting to fetch"))?;
     let (failures, mut failed) = mpsc::channel(1);
     let result = tokio::select! {
         // An error means that the view is gone.
@@ -68,7 +65,13 @@ async fn run(
             let partitions = partitions.map(|partition| TopicPartition::new(topic, partition));
             let partitions: Vec<_> = partitions.collect();
             let fetching = fetcher.clone();
-            let thread = ReplicaThread::start(client.clone(), fetcher, vec![replica], failures)?;
+            let thread = ReplicaThread::start(
+                client.clone(),
+                fetcher,
+                config.isolation,
+                vec![replica],
+                failures,
+            )?;
             let followed = tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => Ok(()),
                 failure = failed.recv() => failure.map_or(Ok(()), Err),
@@ -88,13 +91,13 @@ async fn run(
 async fn open(client: &Client, config: &Config, topic: &str) -> Result<Replica, ProcessorError> {
     cluster::reach(client, config).await?;
     let wanted =
-        Wanted { group: VIEW.to_owned(), others: vec![topic.to_owned()], ..Wanted::default() };
+        Wanted { group: VIEW.to_owned(), lookups: vec![topic.to_owned()], ..Wanted::default() };
     let found = cluster::describe(client, &wanted).await?;
     let Some(found) = found.get(topic) else {
         let topics = vec![topic.to_owned()];
         return Err(TopicError::Missing { group: wanted.group, topics }.into());
     };
-    Replica::open(&Stores::new(config, VIEW), config, topic, found.partitions).await
+    Replica::open(&Stores::new(config, VIEW), config, topic, found).await
 }
 
 /// How often to look whether the view is up to date.

@@ -16,7 +16,8 @@ use roka_client::{
     },
 };
 
-use super::recovery::{Bounds, Recovery};
+use super::recovery::{Bounds, Recovery, Stored, now_ms};
+use crate::{StoreError, table::TableOps};
 
 /// Bytes of fetched chunks that one table partition may have waiting.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
@@ -40,20 +41,23 @@ pub(crate) struct TableFeed {
     recovery: Recovery,
     rebuild: bool,
     started: Instant,
+    started_ms: i64,
     told: Instant,
 }
 
 impl TableFeed {
-    /// Begins at `stored`, the position of the local store, within the log's `bounds`.
+    /// Begins where the local store ends, within the log's `bounds`. The log keeps tombstones for the time `kept`.
     pub(crate) fn new(
         fetcher: &Fetcher,
         topic: &Arc<str>,
         partition: i32,
-        stored: Option<i64>,
+        stored: Option<Stored>,
         bounds: Bounds,
+        kept: Duration,
     ) -> Self {
+        let started_ms = now_ms();
         let name = TopicPartition::new(Arc::clone(topic), partition);
-        let recovery = Recovery::new(stored, bounds);
+        let recovery = Recovery::of_store(stored, bounds, kept, started_ms);
         if let Some(why) = recovery.rebuild() {
             tracing::warn!(table = %name, %why, "reading the table anew");
         }
@@ -62,7 +66,26 @@ impl TableFeed {
         fetcher.assign(name.clone(), start, ResetPolicy::Earliest, &queue, 0);
         let now = Instant::now();
         let rebuild = recovery.rebuild().is_some();
-        Self { fetcher: fetcher.clone(), name, queue, recovery, rebuild, started: now, told: now }
+        Self {
+            fetcher: fetcher.clone(),
+            name,
+            queue,
+            recovery,
+            rebuild,
+            started: now,
+            started_ms,
+            told: now,
+        }
+    }
+
+    /// Prepares the table for the rows there may be to read.
+    pub(crate) fn expect_rows(&self, table: &mut dyn TableOps) -> Result<(), StoreError> {
+        if table.store().position().is_none() {
+            // What a crash left without a position: which of it was deleted since is not known.
+            table.store_mut().clear()?;
+            table.caught_up(now_ms());
+        }
+        table.store_mut().expect_rows(self.recovery.remaining().unsigned_abs())
     }
 
     /// Whether everything is read that was there when the reading began.
@@ -126,8 +149,19 @@ impl TableFeed {
         self.rebuild = true;
     }
 
-    /// The rows of a chunk that ends at `next` are in the table.
-    pub(crate) fn taken(&mut self, next: i64) {
+    /// The rows of a chunk are in the table. Gives a time when the log was no longer than what is in the table, in ms since
+    /// 1970, if one is known.
+    pub(crate) fn taken(&mut self, chunk: &Chunk) -> Option<i64> {
+        let was_done = self.recovery.is_done();
+        self.advance(chunk.next().offset);
+        if chunk.next().offset >= chunk.high_watermark() {
+            return Some(now_ms());
+        }
+        // Where it ended was asked before this began.
+        (self.recovery.is_done() && !was_done).then_some(self.started_ms)
+    }
+
+    fn advance(&mut self, next: i64) {
         let was_done = self.recovery.is_done();
         self.recovery.advance(next);
         if self.recovery.is_done() {

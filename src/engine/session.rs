@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use roka_client::{
     Client,
-    consumer::FetcherConfig,
+    consumer::{Fetcher, FetcherConfig},
     group::{GroupConfig, assignor::Assignor},
 };
 use tokio::sync::{mpsc, watch};
@@ -19,10 +19,10 @@ use super::{
     state::{State, StateBoard},
     stats::Counters,
     stores::Stores,
-    topics::Wanted,
+    topics::{Found, Tombstones, Wanted},
     worker::Shared,
 };
-use crate::{Assignment, Config, graph::Kind, task::Topology};
+use crate::{Assignment, Config, task::Topology};
 
 /// Failures that may wait; only the first counts.
 const FAILURES_MAX: usize = 16;
@@ -104,29 +104,35 @@ impl Session {
     ) -> Result<Self, ProcessorError> {
         cluster::reach(&client, &config).await?;
         let wanted = prepare::wanted(&*topology);
-        let (partitions, counts) = prepare::topics(&client, &config, &wanted).await?;
+        let (partitions, found) = prepare::topics(&client, &config, &wanted).await?;
         inside.partitions.send_replace(Some(partitions));
         let (failures, receiver) = mpsc::channel(FAILURES_MAX);
-        let fetcher =
-            client.fetcher(FetcherConfig::default()).map_err(refused("starting to fetch"))?;
+        let fetchers = Fetchers::new(&client, &config, &wanted)?;
         let stores = Stores::new(&config, topology.group());
-        let replicas = lookups(&*topology, &config, &stores, &counts).await?;
+        let replicas = lookups(&wanted, &config, &stores.of_lookups(), &found).await?;
         let lookups = replicas.iter().map(|replica| Arc::clone(&replica.table)).collect();
-        let replicas =
-            ReplicaThread::start(client.clone(), fetcher.clone(), replicas, failures.clone())?;
+        let replicas = ReplicaThread::start(
+            client.clone(),
+            fetchers.lookups,
+            config.isolation,
+            replicas,
+            failures.clone(),
+        )?;
         let local = local_state(&stores, &wanted);
         let group = join(&client, &config, &wanted, local.clone())?;
         let shared = Shared {
             topology,
             config,
             client,
-            fetcher,
+            fetcher: fetchers.inputs,
+            table_fetcher: fetchers.tables,
             group,
             stores,
             lookups,
             board: Arc::clone(&inside.board),
             counters: Arc::clone(&inside.counters),
             local,
+            tombstones: Tombstones::new(&found),
             failures,
             partitions: partitions.unsigned_abs() as usize,
         };
@@ -162,6 +168,35 @@ impl Session {
     }
 }
 
+/// Who fetches what: a fetcher reads a partition once, so what is read in two roles has a fetcher for each. One that
+/// all can share saves connections and requests.
+struct Fetchers {
+    inputs: Fetcher,
+    /// The group table and the joined ones.
+    tables: Fetcher,
+    lookups: Fetcher,
+}
+
+impl Fetchers {
+    fn new(client: &Client, config: &Config, wanted: &Wanted) -> Result<Self, ProcessorError> {
+        let new = || client.fetcher(fetching(config)).map_err(refused("starting to fetch"));
+        let share = |shared: &Fetcher, topics: &[String], others: &[String]| {
+            let twice = topics.iter().any(|topic| others.contains(topic));
+            if twice { new() } else { Ok(shared.clone()) }
+        };
+        let inputs = new()?;
+        let tables = share(&inputs, &wanted.joins, &wanted.inputs)?;
+        let others = [&wanted.inputs[..], &wanted.joins].concat();
+        let lookups = share(&inputs, &wanted.lookups, &others)?;
+        Ok(Self { inputs, tables, lookups })
+    }
+}
+
+/// The fetcher's part of the configuration.
+pub(crate) fn fetching(config: &Config) -> FetcherConfig {
+    FetcherConfig::default().isolation(config.isolation)
+}
+
 fn refused(action: &'static str) -> impl FnOnce(roka_client::Error) -> ProcessorError {
     move |source| ProcessorError::Refused { action: action.to_owned(), source }
 }
@@ -189,15 +224,17 @@ fn join(
 
 /// Opens the stores of the looked-up tables.
 async fn lookups(
-    topology: &dyn Topology,
+    wanted: &Wanted,
     config: &Config,
     stores: &Stores,
-    counts: &BTreeMap<String, i32>,
+    found: &BTreeMap<String, Found>,
 ) -> Result<Vec<Replica>, ProcessorError> {
     let mut replicas = Vec::new();
-    for edge in topology.edges().of(Kind::Lookup) {
-        let partitions = counts.get(&edge.topic).copied().unwrap_or(0);
-        replicas.push(Replica::open(stores, config, &edge.topic, partitions).await?);
+    for topic in &wanted.lookups {
+        // All that are wanted were found, or there would be an error by now.
+        if let Some(found) = found.get(topic) {
+            replicas.push(Replica::open(stores, config, topic, found).await?);
+        }
     }
     Ok(replicas)
 }

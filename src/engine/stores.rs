@@ -1,6 +1,7 @@
 //! The local stores of a processor: where they lie, and what happens when one cannot be opened.
 //!
-//! - One store per table partition, in `<state_dir>/<group>/<topic>/<partition>`.
+//! - One store per table partition, in `<state_dir>/<group>/<topic>/<partition>`; those of looked-up tables in
+//!   `<state_dir>/<group>/(lookups)/<topic>/<partition>`.
 //! - A store that is corrupt, or of a format that this version does not read, is deleted and read back: the changelog is
 //!   the truth, and a processor must not need a person for what it can mend.
 //! - A store that somebody else has open is waited for (the partition may just be moving), then a typed error.
@@ -10,11 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Config, LogStore, MemoryStore, SledStore, Store, StoreError, StoreKind};
+use crate::{Config, LogStore, MemoryStore, Store, StoreError, StoreKind, store::StagedStore};
 
 /// How long a store that is open elsewhere is waited for.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 const LOCK_WAIT_STEP: Duration = Duration::from_millis(100);
+/// The folder of looked-up tables in a group's: no topic can be called so.
+const LOOKUPS: &str = "(lookups)";
 /// Ending of the files that say how far a store is.
 const HINT: &str = "position";
 /// sled's own page cache per store: rows are cached above it.
@@ -31,6 +34,11 @@ impl Stores {
     /// Below the configured folder.
     pub(crate) fn new(config: &Config, group: &str) -> Self {
         Self { kind: config.store, folder: config.state_dir.join(group) }
+    }
+
+    /// The same for the looked-up tables, each of which may be a joined one too.
+    pub(crate) fn of_lookups(&self) -> Self {
+        Self { kind: self.kind, folder: self.folder.join(LOOKUPS) }
     }
 
     /// Where the stores of a table lie.
@@ -53,7 +61,7 @@ impl Stores {
             StoreKind::Log => open_on_disk(&path, |path| Ok(Box::new(LogStore::open(path)?))).await,
             StoreKind::Memory => Ok(Box::new(MemoryStore::new())),
             StoreKind::Sled => {
-                open_on_disk(&path, |path| Ok(Box::new(SledStore::open(path, PAGE_CACHE_BYTES)?)))
+                open_on_disk(&path, |path| Ok(Box::new(StagedStore::open(path, PAGE_CACHE_BYTES)?)))
                     .await
             }
         }

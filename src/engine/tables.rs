@@ -19,12 +19,12 @@ use super::{
     error::ProcessorError,
     mark,
     partition::{Core, Partition},
-    recovery::Bounds,
+    recovery::{Bounds, Stored},
     restore::{Read, TableFeed},
     stats::{Counters, TableCounters},
     worker::{Worker, report},
 };
-use crate::{BoxError, table::TableOps};
+use crate::{BoxError, StoreError, table::TableOps};
 
 /// Rows that wait for the store while a table is read, before they are written.
 const ROWS_WAITING_MAX: usize = 20_000;
@@ -60,10 +60,12 @@ impl TableReader {
         bounds: Bounds,
     ) -> Self {
         let stored = match table_of(&mut *partition.core.lock().await, which) {
-            Some(table) => table.store().position(),
+            Some(table) => Stored::of(table.store(), table.as_of()),
             None => None,
         };
-        let feed = TableFeed::new(&worker.shared.fetcher, topic, partition.number, stored, bounds);
+        let kept = worker.shared.tombstones.of(topic);
+        let fetcher = &worker.shared.table_fetcher;
+        let feed = TableFeed::new(fetcher, topic, partition.number, stored, bounds, kept);
         let name = TopicPartition::new(Arc::clone(topic), partition.number);
         let reader = Self {
             worker: Rc::clone(worker),
@@ -84,6 +86,7 @@ impl TableReader {
 
     /// Reads to where the table ended when this began.
     pub(crate) async fn recover(mut self) -> Result<Self, ProcessorError> {
+        self.expect_rows(&mut *self.partition.core.lock().await)?;
         while !self.feed.is_done() {
             self.read().await?;
         }
@@ -125,6 +128,10 @@ impl TableReader {
                     rows += 1;
                 })?;
                 table.fed_to(guards.floor().unwrap_or(i64::MAX).min(next));
+                let caught_up = self.feed.taken(chunk);
+                if let (Some(as_of), None) = (caught_up, guards.floor()) {
+                    table.caught_up(as_of);
+                }
             }
             Which::Join(place) => {
                 let Some(table) = task.join(place) else { return Ok(()) };
@@ -133,10 +140,12 @@ impl TableReader {
                     rows += 1;
                 })?;
                 table.fed_to(next);
+                if let Some(as_of) = self.feed.taken(chunk) {
+                    table.caught_up(as_of);
+                }
             }
         }
         self.totals().totals.recovered.fetch_add(rows, Relaxed);
-        self.feed.taken(next);
         Ok(())
     }
 
@@ -144,10 +153,18 @@ impl TableReader {
         let core = &mut *self.partition.core.lock().await;
         let Some(table) = table_of(core, self.which) else { return Ok(()) };
         table.forget();
-        table
-            .store_mut()
-            .clear()
-            .map_err(|source| ProcessorError::Store { table: self.name.clone(), source })
+        table.store_mut().clear().map_err(|source| self.store_failed(source))?;
+        self.expect_rows(core)
+    }
+
+    /// Prepares the table for the rows there may be to read.
+    fn expect_rows(&self, core: &mut Core) -> Result<(), ProcessorError> {
+        let Some(table) = table_of(core, self.which) else { return Ok(()) };
+        self.feed.expect_rows(table).map_err(|source| self.store_failed(source))
+    }
+
+    fn store_failed(&self, source: StoreError) -> ProcessorError {
+        ProcessorError::Store { table: self.name.clone(), source }
     }
 
     /// Writes rows to the store when many are waiting.

@@ -6,7 +6,12 @@
 //! - Inputs, joins, lookups and outputs belong to somebody else: they are checked, never made.
 //! - Outputs and lookups may have any number of partitions.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Topics that cannot carry the graph. Nothing was read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +51,35 @@ pub enum TopicError {
         /// The policy it needs.
         wanted: &'static str,
     },
+    /// One of the group's own topics cannot have as many replicas as were asked for.
+    #[error(
+        "group {group}: topic {topic} cannot be created with replication={}, tried for {waited:.1?}: {reason}; start \
+         more brokers or set `replication` lower",
+        Replication(*replication)
+    )]
+    TooFewBrokers {
+        /// The group of the graph.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// [`Config::replication`](crate::Config::replication): -1 is the brokers' default.
+        replication: i16,
+        /// How long it was tried.
+        waited: Duration,
+        /// What the cluster said last.
+        reason: String,
+    },
+}
+
+struct Replication(i16);
+
+impl fmt::Display for Replication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            -1 => f.write_str("-1 (the brokers' default)"),
+            replication => replication.fmt(f),
+        }
+    }
 }
 
 struct Names<'a>(&'a [String]);
@@ -75,21 +109,23 @@ pub(crate) struct Wanted {
     /// Consumed by the group, without the loop.
     pub(crate) inputs: Vec<String>,
     pub(crate) joins: Vec<String>,
-    /// Lookups and outputs.
-    pub(crate) others: Vec<String>,
+    pub(crate) lookups: Vec<String>,
+    /// Without the loop.
+    pub(crate) outputs: Vec<String>,
     pub(crate) table: Option<String>,
     pub(crate) loopback: Option<String>,
 }
 
 impl Wanted {
-    /// All names, each once or more.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
-        self.foreign().chain(&self.table).chain(&self.loopback)
+    /// All names, each once.
+    pub(crate) fn all(&self) -> BTreeSet<&str> {
+        self.foreign().chain(&self.table).chain(&self.loopback).map(String::as_str).collect()
     }
 
-    /// Those that belong to somebody else.
+    /// Those that the group does not own, each once or more.
     pub(crate) fn foreign(&self) -> impl Iterator<Item = &String> {
-        self.inputs.iter().chain(&self.joins).chain(&self.others)
+        let read = self.inputs.iter().chain(&self.joins).chain(&self.lookups);
+        read.chain(&self.outputs)
     }
 }
 
@@ -99,6 +135,28 @@ pub(crate) struct Found {
     pub(crate) partitions: i32,
     /// `cleanup.policy`, where it was asked for and the broker told.
     pub(crate) cleanup: Option<String>,
+    /// `delete.retention.ms`: how long compaction keeps tombstones at least.
+    pub(crate) tombstones: Duration,
+}
+
+/// How long a topic keeps tombstones where the broker does not tell: Kafka's default.
+pub(crate) const TOMBSTONES_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long each topic keeps tombstones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tombstones(Arc<BTreeMap<String, Duration>>);
+
+impl Tombstones {
+    /// Of all topics that were found.
+    pub(crate) fn new(found: &BTreeMap<String, Found>) -> Self {
+        let kept = found.iter().map(|(topic, found)| (topic.clone(), found.tombstones));
+        Self(Arc::new(kept.collect()))
+    }
+
+    /// Of a topic.
+    pub(crate) fn of(&self, topic: &str) -> Duration {
+        self.0.get(topic).copied().unwrap_or(TOMBSTONES_KEPT)
+    }
 }
 
 /// A topic to create.
@@ -121,22 +179,17 @@ pub(crate) struct Fit {
 /// Compares what the graph names with what the cluster has.
 pub(crate) fn check(wanted: &Wanted, found: &BTreeMap<String, Found>) -> Result<Fit, TopicError> {
     let group = || wanted.group.clone();
-    let foreign = wanted.inputs.iter().chain(&wanted.joins);
-    let missing: Vec<String> = foreign
-        .clone()
-        .chain(&wanted.others)
-        .filter(|topic| !found.contains_key(*topic))
-        .cloned()
-        .collect();
+    let missing: BTreeSet<&String> =
+        wanted.foreign().filter(|topic| !found.contains_key(*topic)).collect();
     if !missing.is_empty() {
+        let missing = missing.into_iter().cloned().collect();
         return Err(TopicError::Missing { group: group(), topics: missing });
     }
 
     let own = wanted.table.iter().chain(&wanted.loopback);
-    let counts: BTreeMap<String, i32> = foreign
-        .chain(own)
-        .filter_map(|topic| Some((topic.clone(), found.get(topic)?.partitions)))
-        .collect();
+    let alike = wanted.inputs.iter().chain(&wanted.joins).chain(own);
+    let counts: BTreeMap<String, i32> =
+        alike.filter_map(|topic| Some((topic.clone(), found.get(topic)?.partitions))).collect();
     let Some(&partitions) = counts.values().next() else {
         // Only a loop as input, and that not made yet: nothing says how many partitions it should have.
         let topics = wanted.loopback.iter().cloned().collect();
@@ -183,7 +236,8 @@ mod tests {
             group: "g".into(),
             inputs: vec!["in".into()],
             joins: vec!["join".into()],
-            others: vec!["out".into()],
+            lookups: vec![],
+            outputs: vec!["out".into()],
             table: Some("g-table".into()),
             loopback: Some("g-loop".into()),
         }
@@ -191,7 +245,8 @@ mod tests {
 
     fn found(topics: &[(&str, i32, Option<&str>)]) -> BTreeMap<String, Found> {
         let topics = topics.iter().map(|&(topic, partitions, cleanup)| {
-            (topic.to_owned(), Found { partitions, cleanup: cleanup.map(str::to_owned) })
+            let cleanup = cleanup.map(str::to_owned);
+            (topic.to_owned(), Found { partitions, cleanup, tombstones: TOMBSTONES_KEPT })
         });
         topics.collect()
     }

@@ -29,9 +29,11 @@ use super::{
     life::Life,
     outputs::Outputs,
     partition::{Partition, Stop, Stopper},
+    settle,
     state::StateBoard,
     stats::Counters,
     stores::Stores,
+    topics::Tombstones,
 };
 use crate::{BoxError, Config, table::SharedTable, task::Topology};
 
@@ -68,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) client: Client,
     pub(crate) fetcher: Fetcher,
+    /// Reads the tables of partitions; the same as `fetcher` unless an input is also a table.
+    pub(crate) table_fetcher: Fetcher,
     pub(crate) group: Group,
     pub(crate) stores: Stores,
     pub(crate) lookups: Vec<Arc<SharedTable>>,
@@ -76,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) local: LocalState,
     /// Number of partitions of everything that is partitioned alike.
     pub(crate) partitions: usize,
+    pub(crate) tombstones: Tombstones,
     /// Where a failure that no waiting cures is reported.
     pub(crate) failures: mpsc::Sender<ProcessorError>,
 }
@@ -159,6 +164,7 @@ async fn serve(shared: Shared, mut orders: mpsc::Receiver<Order>) -> Result<(), 
         Rc::new(Worker { shared, outputs, committer, pressure, slots: RefCell::default() });
     let commits = spawn_local(Rc::clone(&worker).commits());
     let stores = spawn_local(Rc::clone(&worker).store_rows());
+    let settling = spawn_local(Rc::clone(&worker).settle_stores());
     let mut stopping = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
@@ -177,6 +183,7 @@ async fn serve(shared: Shared, mut orders: mpsc::Receiver<Order>) -> Result<(), 
     }
     commits.abort();
     stores.abort();
+    settling.abort();
     worker.outputs.close().await;
     Ok(())
 }
@@ -355,6 +362,30 @@ impl Worker {
                 }
             }
             stored = Instant::now();
+        }
+    }
+
+    /// Gives the stores of partitions that process some time for what they put off.
+    async fn settle_stores(self: Rc<Self>) {
+        loop {
+            let mut more = false;
+            let mut spent = Duration::ZERO;
+            for partition in self.committer.partitions() {
+                let core = &mut *partition.core.lock().await;
+                let began = Instant::now();
+                match core.settle(settle::ROWS_PER_STEP) {
+                    Ok(settled) => more |= settled,
+                    Err(source) => {
+                        report(
+                            &self.shared.failures,
+                            self.table_error(partition.number, source.into()),
+                        );
+                        return;
+                    }
+                }
+                spent += began.elapsed();
+            }
+            tokio::time::sleep(if more { settle::pause(spent) } else { STORE_LOOK }).await;
         }
     }
 

@@ -103,6 +103,16 @@ impl LogStore {
         open::open(path, SEGMENT_BYTES_MAX)
     }
 
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.index.len()
+    }
+
+    /// All private metadata.
+    pub(super) fn all_meta(&self) -> impl Iterator<Item = (&str, &Slice)> {
+        self.meta.iter().map(|(name, value)| (&**name, value))
+    }
+
     fn segment(&self, number: u32) -> Option<&Segment> {
         let first = self.segments.front()?.number;
         self.segments.get(number.checked_sub(first)? as usize)

@@ -9,6 +9,8 @@ use crate::{BoxError, Store};
 pub(crate) trait TableOps {
     fn feed(&mut self, key: &[u8], value: Option<&[u8]>);
     fn fed_to(&mut self, position: i64);
+    fn caught_up(&mut self, as_of_ms: i64);
+    fn as_of(&self) -> Option<i64>;
     fn begin_commit(&mut self);
     fn next_dirty(&mut self) -> Result<Option<(&[u8], Option<&[u8]>)>, BoxError>;
     fn advance(&mut self);
@@ -31,6 +33,14 @@ impl<V: 'static> TableOps for RowTable<V> {
 
     fn fed_to(&mut self, position: i64) {
         RowTable::fed_to(self, position);
+    }
+
+    fn caught_up(&mut self, as_of_ms: i64) {
+        RowTable::caught_up(self, as_of_ms);
+    }
+
+    fn as_of(&self) -> Option<i64> {
+        RowTable::as_of(self)
     }
 
     fn begin_commit(&mut self) {
