@@ -218,6 +218,7 @@ async fn feed(
                 rows.store_mut().clear().map_err(|source| failed(&name, source))?;
                 drop(rows);
                 expect_rows(&table, &name, &feed)?;
+                settling = settling.map(|_| Settling::new(Instant::now()));
             }
         }
     }

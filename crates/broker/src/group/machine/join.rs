@@ -119,11 +119,12 @@ impl Group {
         if let Some(instance) = &joining.instance_id {
             self.instances.insert(instance.clone(), id.clone());
         }
-        let same = member.protocols == joining.protocols;
         let skips = joining.knows_skipping;
         member.id.clone_from(&id);
         member.update(joining, now);
         self.members.insert(id.clone(), member);
+        // Kafka does not look at what it says of itself, only at whether the group would agree on another protocol.
+        let same = self.elect_protocol() == self.protocol;
         if self.state == State::Stable && same && (!was_leader || skips) {
             // Nothing has changed: it goes on with the assignment that its place has.
             let joined = self.joined(&id, was_leader && skips);

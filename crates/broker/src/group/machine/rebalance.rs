@@ -109,7 +109,7 @@ impl Group {
     }
 
     /// Of the protocols that all members support, the one that most of them like best.
-    fn elect_protocol(&self) -> String {
+    pub(super) fn elect_protocol(&self) -> String {
         let common = |name: &str| {
             self.members.values().all(|member| member.protocols.iter().any(|(it, _)| it == name))
         };

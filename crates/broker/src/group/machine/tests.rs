@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use roka_protocol::ErrorCode;
 
 use super::{
@@ -237,6 +238,14 @@ fn a_static_member_comes_back_without_a_rebalance_and_fences_the_former() {
     let former = Joining { member_id: "b".to_owned(), ..fixed("two", "") };
     let ticket = it.join(former);
     assert_eq!(it.joined(ticket), Some(Err(ErrorCode::FENCED_INSTANCE_ID)));
+
+    // Also when it has something else to say of itself.
+    let mut changed = fixed("two", "b3");
+    for (_, metadata) in &mut changed.protocols {
+        *metadata = Bytes::from_static(b"changed");
+    }
+    let back = it.join(changed);
+    assert_eq!((it.entered(back).generation, it.group.state), (2, State::Stable));
 
     let back = it.join(fixed("one", "a2"));
     let joined = it.entered(back);
