@@ -5,7 +5,10 @@ mod support;
 
 use roka_broker::Cluster;
 use roka_protocol::records::Compression;
-use support::{RawClient, keyed_batch};
+use support::{
+    RawClient, keyed_batch,
+    txn::{Producer, Version, committed},
+};
 
 fn compacted(settings: &[(&str, &str)]) -> (Cluster, RawClient) {
     let cluster = Cluster::builder().start_blocking().unwrap();
@@ -101,4 +104,57 @@ fn compaction_by_itself_follows_the_dirty_ratio() {
     }
     support::until("the log is compacted", || read(&mut client).len() <= 4);
     assert_eq!(read(&mut client).last(), Some(&(49, "49".to_owned())));
+}
+
+/// How many markers the log holds.
+fn markers(cluster: &Cluster, topic: &str) -> usize {
+    let (mut offset, mut count) = (0, 0);
+    let mut client = RawClient::of_leader(cluster, topic, 0);
+    loop {
+        let records = client.fetch(topic, 0, offset).records.unwrap_or_default();
+        if records.is_empty() {
+            return count;
+        }
+        count += roka_protocol::records::Batches::new(records.clone())
+            .filter(|it| it.as_ref().unwrap().is_control())
+            .count();
+        offset = support::next_offset(&records);
+    }
+}
+
+#[test]
+fn transactions_leave_their_newest_records_and_as_many_markers_as_those_need() {
+    for version in [Version::First, Version::Second] {
+        let cluster = Cluster::builder().start_blocking().unwrap();
+        let settings = [("cleanup.policy", "compact"), ("delete.retention.ms", "0")];
+        cluster.create_topic_with("c", 1, 1, &settings).unwrap();
+        let mut producer = Producer::new(&cluster, "tx", version);
+        let mut write = |key: &str, value: &str, commits: bool| {
+            producer.write_keyed("c", &[(key, value)]);
+            producer.end(commits);
+        };
+        write("x", "1", true);
+        write("y", "2", true);
+        write("x", "aborted", false);
+        write("x", "3", true);
+        write("y", "aborted", false);
+        write("z", "4", true);
+        let seen = || committed(&cluster, "c", 0);
+        assert_eq!(seen(), ["1", "2", "3", "4"]);
+        cluster.compact("c").unwrap();
+        assert_eq!(seen(), ["2", "3", "4"], "{version:?}");
+        assert_eq!(markers(&cluster, "c"), 6, "their time has not come");
+        write("z", "5", true);
+        cluster.compact("c").unwrap();
+        assert_eq!(seen(), ["2", "3", "5"]);
+        // Those of y=2, x=3 and z=5; that of z=4 was seen for the first time.
+        assert_eq!(markers(&cluster, "c"), 4);
+        // An open transaction ends what may be compacted.
+        producer.write_keyed("c", &[("x", "open")]);
+        cluster.compact("c").unwrap();
+        assert_eq!(seen(), ["2", "3", "5"]);
+        producer.end(true);
+        cluster.compact("c").unwrap();
+        assert_eq!(seen(), ["2", "5", "open"]);
+    }
 }

@@ -3,8 +3,10 @@
 //! - The active segment is not touched, and nothing from the first undecided transaction on.
 //! - Offsets stay as they are: batches keep their range and the log gets gaps.
 //! - A tombstone stays until `delete.retention.ms` after the first compaction that saw it; the batch carries that time
-//!   (KIP-534). Records of aborted transactions go at once, markers stay, and so does a producer's last batch, even
-//!   without records, because it holds its sequence.
+//!   (KIP-534). Records of aborted transactions go at once.
+//! - A producer's last batch stays, even without records, because it holds its sequence; and so does its last marker,
+//!   which holds its epoch. Other markers go when nothing is left of their transaction, and as late as tombstones: a
+//!   reader that has seen the records must also see how the transaction ended.
 //! - Work is done on copies, outside of the log's lock. Each segment is replaced by its own cleaned one, the oldest
 //!   first, so that a crash in between never leaves a value whose tombstone is gone already.
 
@@ -38,7 +40,7 @@ pub(crate) struct Compaction {
     pub(super) sources: Vec<Source>,
     pub(super) dir: Option<PathBuf>,
     pub(super) aborted: Vec<Aborted>,
-    /// Base offsets of each producer's last batch.
+    /// Base offsets of each producer's last batch and last marker.
     pub(super) last_batches: HashSet<i64>,
     pub(super) rules: Rules,
 }
@@ -63,6 +65,8 @@ pub(super) enum Batches {
 pub(crate) struct Cleaned {
     pub(super) base_offset: i64,
     pub(super) segment: Option<Segment>,
+    /// The offsets of markers that are gone.
+    pub(super) markers: Vec<i64>,
 }
 
 impl Compaction {
@@ -93,21 +97,38 @@ impl Compaction {
             })?;
         }
         let mut all = Vec::with_capacity(self.sources.len());
+        // Producers of which a batch stays that belongs to a transaction whose marker comes later.
+        let mut open = HashSet::default();
         for source in &self.sources {
             let mut segment = Segment::create_cleaned(source.base_offset, self.dir.as_deref())?;
+            let mut markers = Vec::new();
             source.each_batch(|header, batch| {
-                match self.clean(header, batch, &newest, &mut decompressor)? {
-                    Some(kept) => segment.append(&kept, |_| ()),
-                    None => Ok(()),
+                let kept = if header.is_control() {
+                    let ends_kept = open.remove(&header.producer_id);
+                    self.clean_marker(header, batch, ends_kept, &mut decompressor)?
+                } else {
+                    self.clean(header, batch, &newest, &mut decompressor)?
+                };
+                match kept {
+                    Some(kept) => {
+                        if header.is_transactional() && !header.is_control() {
+                            open.insert(header.producer_id);
+                        }
+                        segment.append(&kept, |_| ())
+                    }
+                    None => {
+                        markers.extend(header.is_control().then_some(header.base_offset));
+                        Ok(())
+                    }
                 }
             })?;
             let base_offset = source.base_offset;
             if segment.is_empty() {
                 segment.delete()?;
-                all.push(Cleaned { base_offset, segment: None });
+                all.push(Cleaned { base_offset, segment: None, markers });
             } else {
                 segment.next_offset = source.next_offset;
-                all.push(Cleaned { base_offset, segment: Some(segment) });
+                all.push(Cleaned { base_offset, segment: Some(segment), markers });
             }
         }
         Ok(all)
@@ -121,7 +142,29 @@ impl Compaction {
             })
     }
 
-    /// What stays of a batch.
+    /// A marker stays with what it ends.
+    fn clean_marker(
+        &self,
+        header: &Header,
+        batch: &Bytes,
+        ends_kept: bool,
+        decompressor: &mut Decompressor,
+    ) -> io::Result<Option<Bytes>> {
+        if ends_kept || self.last_batches.contains(&header.base_offset) {
+            return Ok(Some(batch.clone()));
+        }
+        let source = whole(batch)?;
+        match source.header().delete_horizon() {
+            Some(horizon) if self.rules.now_ms >= horizon => Ok(None),
+            Some(_) => Ok(Some(batch.clone())),
+            None => {
+                let at_ms = self.rules.now_ms.saturating_add(self.rules.delete_retention_ms);
+                with_horizon(&source, at_ms, decompressor, |_, _, _| true).map(Some)
+            }
+        }
+    }
+
+    /// What stays of a batch of records.
     fn clean(
         &self,
         header: &Header,
@@ -129,9 +172,6 @@ impl Compaction {
         newest: &HashMap<Vec<u8>, i64>,
         decompressor: &mut Decompressor,
     ) -> io::Result<Option<Bytes>> {
-        if header.is_control() {
-            return Ok(Some(batch.clone()));
-        }
         let source = whole(batch)?;
         let horizon = source.header().delete_horizon();
         let expired = horizon.is_some_and(|it| self.rules.now_ms >= it);

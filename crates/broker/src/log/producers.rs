@@ -34,6 +34,8 @@ pub(crate) struct Producer {
     /// The first offset of its open transaction.
     pub(crate) open_since: Option<i64>,
     pub(crate) coordinator_epoch: i32,
+    /// Where the last of its markers is.
+    last_marker: Option<i64>,
 }
 
 impl Producer {
@@ -165,6 +167,7 @@ impl Producers {
             last_seen_ms: now_ms,
             open_since: None,
             coordinator_epoch: -1,
+            last_marker: None,
         });
         if producer.epoch != header.producer_epoch {
             producer.epoch = header.producer_epoch;
@@ -179,6 +182,7 @@ impl Producers {
         let (committed, coordinator_epoch) = marker;
         let producer = self.producer(header, now_ms);
         producer.coordinator_epoch = coordinator_epoch;
+        producer.last_marker = Some(header.base_offset);
         let Some(first_offset) = producer.open_since.take() else { return };
         self.open.remove(&first_offset);
         if !committed {
@@ -195,9 +199,15 @@ impl Producers {
         self.open.keys().next().copied()
     }
 
-    /// The base offset of each producer's newest batch.
+    /// The base offsets of each producer's newest batch and newest marker.
     pub(crate) fn last_batches(&self) -> impl Iterator<Item = i64> {
-        self.known.values().filter_map(|it| Some(it.batches.back()?.base_offset))
+        let batches = self.known.values().filter_map(|it| Some(it.batches.back()?.base_offset));
+        batches.chain(self.known.values().filter_map(|it| it.last_marker))
+    }
+
+    /// Markers are gone, and all records that they ended: readers must not look for them.
+    pub(crate) fn forget_markers(&mut self, offsets: &[i64]) {
+        self.aborted.retain(|it| !offsets.contains(&it.last_offset));
     }
 
     /// Aborted transactions that a reader of `[from, to)` must know.

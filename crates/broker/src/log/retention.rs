@@ -93,7 +93,8 @@ impl Log {
     /// Puts cleaned segments in the place of those they were made from, the oldest first. Those that are gone by now
     /// are left gone.
     pub(crate) fn finish_compaction(&mut self, cleaned: Vec<Cleaned>) -> io::Result<()> {
-        for Cleaned { base_offset, segment } in cleaned {
+        for Cleaned { base_offset, segment, markers } in cleaned {
+            self.producers.forget_markers(&markers);
             let at = self.segments.iter().position(|it| it.base_offset == base_offset);
             match (at, segment) {
                 (Some(at), Some(mut segment)) => {

@@ -8,6 +8,9 @@
 //!   get into the next; with the first version only `InitProducerId` and timeouts raise it.
 //! - The epoch after the last usable one is kept free, so that a producer can always be fenced.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use roka_protocol::ErrorCode;

@@ -148,6 +148,24 @@ impl<'a> Producer<'a> {
         error
     }
 
+    /// One batch of records with keys, to partition 0.
+    pub fn write_keyed(&mut self, topic: &str, records: &[(&str, &str)]) {
+        if self.version == Version::First {
+            assert_eq!(self.add(topic, &[0]), ErrorCode::NONE);
+        }
+        let mut builder = builder(Compression::None);
+        for (key, value) in records {
+            let value = Some(value.as_bytes());
+            builder.push(now_ms(), Some(key.as_bytes()), value, NO_HEADERS).unwrap();
+        }
+        let mut request = produce_request(topic, 0, self.build(builder), -1);
+        request.transactional_id = Some(self.id.clone());
+        let version = self.version.versions().produce;
+        let response = RawClient::of_leader(self.cluster, topic, 0).call(version, &request);
+        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+        self.sequence += records.len() as i32;
+    }
+
     pub fn try_write_in(
         &self,
         version: i16,
