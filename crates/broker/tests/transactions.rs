@@ -5,9 +5,20 @@
 mod support;
 
 use roka_broker::Cluster;
-use roka_protocol::ErrorCode;
+use roka_protocol::{
+    ErrorCode,
+    messages::{
+        add_partitions_to_txn::{
+            AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+        },
+        list_transactions::ListTransactionsRequest,
+        write_txn_markers::{WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest},
+    },
+};
 use support::{
-    RawClient, batch_of, sequenced_batch,
+    RawClient, batch_of,
+    group::{Member, commit_request},
+    sequenced_batch,
     txn::{Producer, Version, committed, describe, fetch_committed, last_stable, position},
 };
 
@@ -131,4 +142,118 @@ fn records_outside_of_a_transaction_are_refused() {
     second.epoch = epoch;
     assert_eq!(second.try_write("t", 2, &["late"]), ErrorCode::INVALID_PRODUCER_EPOCH);
     assert_eq!(committed(&cluster, "t", 2), ["a"]);
+}
+
+#[test]
+fn positions_are_kept_for_members_of_the_present_generation_only() {
+    let cluster = cluster();
+    let mut member = Member::new(&cluster);
+    member.join_alone();
+    let producer = Producer::new(&cluster, "tx", Version::Second);
+    let (id, generation) = (member.id.as_str(), member.generation);
+    let commit = |member, generation| producer.commit_offset_as("g", (member, generation), "t", 3);
+    assert_eq!(commit(id, generation + 1), ErrorCode::ILLEGAL_GENERATION);
+    assert_eq!(commit("stranger", generation), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(commit(id, generation), ErrorCode::NONE);
+    // A producer from before KIP-447 names no member.
+    assert_eq!(commit("", -1), ErrorCode::NONE);
+}
+
+#[test]
+fn a_position_committed_outside_of_the_transaction_since_then_stays() {
+    let cluster = cluster();
+    let mut producer = Producer::new(&cluster, "tx", Version::Second);
+    assert_eq!(producer.commit_offset("g", "t", 3), ErrorCode::NONE);
+    let node = cluster.coordinator("g").unwrap();
+    let committed = RawClient::at(&cluster, node).call(8, &commit_request("t", 0, 8));
+    assert_eq!(committed.topics[0].partitions[0].error_code, 0);
+    producer.end(true);
+    assert_eq!(position(&cluster, "g", "t", true).committed_offset, 8);
+}
+
+#[test]
+fn every_node_lists_the_transactions_that_it_coordinates() {
+    let cluster = cluster();
+    let mut open = Producer::new(&cluster, "open", Version::Second);
+    open.write("t", 0, &["x"]);
+    let idle = Producer::new(&cluster, "idle", Version::Second);
+    let list = |states: &[&str], ids: &[i64], duration: i64| {
+        let request = ListTransactionsRequest {
+            state_filters: states.iter().map(|&it| it.to_owned()).collect(),
+            producer_id_filters: ids.to_vec(),
+            duration_filter: duration,
+            ..Default::default()
+        };
+        let mut found = Vec::new();
+        for node in cluster.nodes() {
+            let response = RawClient::at(&cluster, node).call(1, &request);
+            found.extend(response.transaction_states.into_iter().map(|it| it.transactional_id));
+        }
+        found.sort();
+        found
+    };
+    assert_eq!(list(&[], &[], -1), ["idle", "open"]);
+    assert_eq!(list(&["Ongoing", "Nonsense"], &[], -1), ["open"]);
+    assert_eq!(list(&[], &[idle.producer_id], -1), ["idle"]);
+    assert!(list(&[], &[], 600_000).is_empty());
+}
+
+#[test]
+fn a_tool_may_end_a_transaction_in_a_partition_by_hand() {
+    let cluster = cluster();
+    let mut producer = Producer::new(&cluster, "tx", Version::Second);
+    producer.write("t", 0, &["x"]);
+    let mut leader = RawClient::of_leader(&cluster, "t", 0);
+    let mut mark = |epoch: i16| {
+        let topic = WritableTxnMarkerTopic { name: "t".to_owned(), partition_indexes: vec![0] };
+        let marker = WritableTxnMarker {
+            producer_id: producer.producer_id,
+            producer_epoch: epoch,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let response = leader.call(1, &WriteTxnMarkersRequest { markers: vec![marker] });
+        ErrorCode(response.markers[0].topics[0].partitions[0].error_code)
+    };
+    assert_eq!(mark(producer.epoch - 1), ErrorCode::INVALID_PRODUCER_EPOCH);
+    assert_eq!(last_stable(&cluster, "t", 0), 0);
+    assert_eq!(mark(producer.epoch), ErrorCode::NONE);
+    assert_eq!(last_stable(&cluster, "t", 0), 2);
+    assert!(committed(&cluster, "t", 0).is_empty());
+}
+
+#[test]
+fn brokers_add_and_verify_partitions_of_several_transactions_at_once() {
+    let cluster = Cluster::builder().start_blocking().unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    let one = Producer::new(&cluster, "one", Version::First);
+    let two = Producer::new(&cluster, "two", Version::First);
+    let ask = |of: &Producer<'_>, verify_only, partitions: &[i32]| AddPartitionsToTxnTransaction {
+        transactional_id: of.id.clone(),
+        producer_id: of.producer_id,
+        producer_epoch: of.epoch,
+        verify_only,
+        topics: vec![AddPartitionsToTxnTopic {
+            name: "t".to_owned(),
+            partitions: partitions.to_vec(),
+        }],
+    };
+    let call = |transactions| {
+        let request = AddPartitionsToTxnRequest { transactions, ..Default::default() };
+        let response = RawClient::of(&cluster).call(5, &request);
+        let results = response.results_by_transaction.into_iter();
+        let codes = results.map(|it| {
+            let partitions = it.topic_results[0].results_by_partition.iter();
+            partitions.map(|it| ErrorCode(it.partition_error_code)).collect::<Vec<_>>()
+        });
+        codes.collect::<Vec<_>>()
+    };
+    let abortable = ErrorCode::TRANSACTION_ABORTABLE;
+    let added = call(vec![ask(&one, false, &[0]), ask(&two, true, &[0])]);
+    assert_eq!(added, [vec![ErrorCode::NONE], vec![abortable]]);
+    let checked = call(vec![ask(&one, true, &[0, 1])]);
+    assert_eq!(checked, [vec![ErrorCode::NONE, abortable]]);
+    let missing = call(vec![ask(&two, false, &[0, 7])]);
+    let not_attempted = ErrorCode::OPERATION_NOT_ATTEMPTED;
+    assert_eq!(missing, [vec![not_attempted, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]]);
 }
