@@ -13,6 +13,8 @@ mod retention;
 mod segment;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_transactions;
 mod truncate;
 pub(crate) mod validate;
 
