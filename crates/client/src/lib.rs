@@ -40,7 +40,7 @@
 //!
 //! - [`Client`]: one I/O thread, `roka-io`, carries connections, heartbeats and metadata. Futures of this crate
 //!   may be awaited on any thread and any runtime, and nothing that blocks elsewhere costs a group its member.
-//! - [`producer`], [`consumer`], [`group`], [`admin`]: what is built on it. [`Client::call`] sends any other
+//! - [`producer`] (idempotent, or in transactions), [`consumer`], [`group`], [`admin`]: what is built on it. [`Client::call`] sends any other
 //!   request of the [`protocol`] to whoever must answer it.
 //! - Versions are negotiated on every connection. There is nothing to configure, and a cluster may be up- or
 //!   downgraded while the client works. What a broker lacks is said by [`Error::BrokerTooOld`].

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roka_protocol::ErrorCode;
 use roka_protocol::records::RecordError;
+use roka_protocol::{ErrorCode, Uuid};
 
 use crate::{Error, SendError};
 
@@ -109,6 +109,24 @@ pub enum ProduceError {
         /// The partition.
         partition: i32,
     },
+    /// The topic was deleted and created again while the records were on their way. Some of them may be in either; what
+    /// is sent from now on goes to the new one.
+    #[error(
+        "{records} records for {topic}/{partition} were dropped: the topic was deleted and created again (id {was}, now {is}); \
+         send them again if they belong into the new one"
+    )]
+    TopicRecreated {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// How many records the batch had.
+        records: i32,
+        /// The id of the topic that they were sent to.
+        was: Uuid,
+        /// The id of the topic that has its name now.
+        is: Uuid,
+    },
     /// A transactional producer takes records only while a transaction is open that has not failed.
     #[error("{topic}/{partition}: no transaction is open: begin one, or abort the one that failed")]
     NoTransaction {
@@ -192,6 +210,7 @@ impl ProduceError {
             | Self::TooLarge { topic, partition, .. }
             | Self::NoSuchPartition { topic, partition, .. }
             | Self::NoTransaction { topic, partition }
+            | Self::TopicRecreated { topic, partition, .. }
             | Self::Aborted { topic, partition, .. }
             | Self::Closed { topic, partition } => Some((topic, *partition)),
             Self::Client(_) => None,

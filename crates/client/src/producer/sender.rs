@@ -14,6 +14,7 @@ mod answers;
 mod dispatch;
 mod flushes;
 mod part;
+mod recreated;
 mod transact;
 
 use std::collections::HashMap;
@@ -35,7 +36,7 @@ pub(crate) use self::transact::{Call, Transactor};
 use super::batch::Batch;
 use super::error::{Obstacle, ProduceError};
 use super::receipt::Written;
-use super::sequencer::{Identity, Renewal};
+use super::sequencer::Identity;
 use super::shared::Shared;
 use super::slot::Slot;
 use super::topic::TopicState;
@@ -306,9 +307,13 @@ impl Sender {
             return;
         }
         self.news = metadata.changed;
+        let mut recreated = Vec::new();
         for (at, topic) in self.topics.iter_mut().enumerate() {
             let Some(known) = metadata.topic(&topic.state.name) else { continue };
-            topic.id = known.id;
+            let was = std::mem::replace(&mut topic.id, known.id);
+            if was != known.id && was != Uuid::default() && known.id != Uuid::default() {
+                recreated.push((at, was));
+            }
             for (partition, it) in known.partitions.iter().enumerate() {
                 if partition == topic.parts.len() {
                     let index = self.parts.len() as u32;
@@ -329,6 +334,9 @@ impl Sender {
             }
         }
         self.links.retain(|node, link| metadata.brokers.contains_key(node) || link.is_used());
+        for (topic, was) in recreated {
+            self.recreated(topic, was);
+        }
     }
 
     /// Gives up batches whose time is over.
@@ -395,12 +403,11 @@ impl Sender {
                 let sequencer = &mut self.parts[index as usize].sequencer;
                 let Some(renewal) = sequencer.wanted() else { continue };
                 if sequencer.identity() == Some(*current) {
-                    if renewal == Renewal::Id || current.epoch == i16::MAX {
+                    let Some(next) = current.next(renewal) else {
                         needed = true;
                         continue;
-                    }
-                    // A producer without transactions may raise its epoch by itself (KIP-360): nobody else knows it.
-                    current.epoch += 1;
+                    };
+                    *current = next;
                     tracing::debug!(id = current.id, epoch = current.epoch, "new producer epoch");
                 }
                 sequencer.renew(*current);

@@ -26,6 +26,15 @@ pub(crate) struct Identity {
     pub(crate) epoch: i16,
 }
 
+impl Identity {
+    /// What a producer without transactions goes on with by itself (KIP-360): nobody else knows its epoch. None if it
+    /// needs another id, because this one is not its own any more or has no epochs left.
+    pub(crate) fn next(self, renewal: Renewal) -> Option<Self> {
+        let epoch = self.epoch.checked_add(1).filter(|_| renewal == Renewal::Epoch)?;
+        Some(Self { epoch, ..self })
+    }
+}
+
 /// What a batch is stamped with when it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {

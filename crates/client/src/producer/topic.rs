@@ -59,7 +59,12 @@ impl TopicState {
         }
     }
 
-    /// How many partitions it has; topics only grow.
+    /// It was created again, with that many partitions.
+    pub(crate) fn recreated(&self, partitions: i32) {
+        self.partitions.store(partitions, Ordering::Release);
+    }
+
+    /// How many partitions it has; a topic only grows, unless it is created again.
     #[inline]
     pub(crate) fn partitions(&self) -> i32 {
         self.partitions.load(Ordering::Acquire)

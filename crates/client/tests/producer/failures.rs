@@ -195,3 +195,32 @@ async fn no_producer_id_is_waited_for() {
     assert_eq!(cluster.faults_left(), 0);
     assert_eq!(values(&cluster, "t", 0), ["a"]);
 }
+
+#[tokio::test]
+async fn a_topic_that_is_created_again_is_told_and_written_on() {
+    let cluster = cluster(2);
+    let client = client(&cluster);
+    let producer = client.producer(eager()).unwrap();
+    let topic = producer.topic("t").await.unwrap();
+    topic.send(0, RecordRef::value(b"old")).await.unwrap();
+    producer.flush().await.unwrap();
+    // What is on its way cannot arrive any more.
+    cluster.leaderless("t", 0).unwrap();
+    let receipt = topic.send_with_receipt(0, RecordRef::value(b"between")).await.unwrap();
+    until("metadata says so", || client.metadata().leader("t", 0).is_none()).await;
+    client.admin().delete_topic("t").await.unwrap();
+    cluster.create_topic("t", 1, 3).unwrap();
+    client.refresh_metadata().await.unwrap();
+    let error = receipt.await.unwrap_err();
+    let ProduceError::TopicRecreated { partition: 0, records: 1, was, is, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_ne!(was, is);
+    assert!(producer.flush().await.is_err());
+    assert_eq!(topic.partitions(), 1);
+    for value in ["new", "newer"] {
+        topic.send(0, RecordRef::value(value.as_bytes())).await.unwrap();
+        producer.flush().await.unwrap();
+    }
+    assert_eq!(values(&cluster, "t", 0), ["new", "newer"]);
+}

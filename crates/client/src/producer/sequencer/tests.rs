@@ -274,3 +274,11 @@ fn without_idempotence_one_is_in_flight_and_stays_where_it_is() {
     assert_eq!(sequencer.failed(a, Failure::Fatal), Reaction::Dropped("a"));
     assert_eq!((sequencer.wanted(), sequencer.next()), (None, Next::Fresh));
 }
+
+#[test]
+fn an_id_has_so_many_epochs() {
+    let first = Identity { id: 7, epoch: 0 };
+    assert_eq!(first.next(Renewal::Epoch), Some(Identity { id: 7, epoch: 1 }));
+    assert_eq!(first.next(Renewal::Id), None, "it belongs to somebody else");
+    assert_eq!(Identity { id: 7, epoch: i16::MAX }.next(Renewal::Epoch), None);
+}
