@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{ConfigError, Hasher, Isolation, Start};
+use crate::{
+    ConfigError, Hasher, Isolation, Start,
+    security::{SaslConfig, TlsConfig},
+};
 
 /// Where the rows of tables are kept on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -43,6 +46,10 @@ pub enum Assignment {
 pub struct Config {
     /// Brokers to begin with, `host:port`. The others are found through them.
     pub brokers: Vec<String>,
+    /// Whether and how connections are encrypted. Default: none, plain text.
+    pub tls: Option<TlsConfig>,
+    /// Who we are, for listeners with SASL. Default: none.
+    pub sasl: Option<SaslConfig>,
     /// Name under which the brokers log us. Default: `roka`.
     pub client_id: String,
     /// Name of this instance among the members of its group, for static membership: it keeps its
@@ -112,6 +119,8 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             brokers: brokers.into_iter().map(Into::into).collect(),
+            tls: None,
+            sasl: None,
             client_id: "roka".to_owned(),
             instance_id: None,
             state_dir: default_state_dir(),
@@ -135,6 +144,19 @@ impl Config {
             linger: Duration::from_millis(5),
             delivery_timeout: Duration::from_secs(120),
         }
+    }
+
+    /// The part of it that a client of one's own needs, to make topics for example.
+    ///
+    /// ```
+    /// let config = roka::Config::new(["localhost:9092"]);
+    /// let client = roka_client::Client::new(config.client()).unwrap();
+    /// ```
+    pub fn client(&self) -> roka_client::Config {
+        roka_client::Config::from_addresses(self.brokers.iter().cloned())
+            .client_id(self.client_id.clone())
+            .tls(self.tls.clone())
+            .sasl(self.sasl.clone())
     }
 
     /// Checks every field. Processors, emitters and views do this when they are made.

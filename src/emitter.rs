@@ -121,7 +121,7 @@ impl<K: Key, V> Emitter<K, V> {
     ) -> Result<Self, EmitterError> {
         config.validate()?;
         let failed = |source| EmitterError::Topic { topic: topic.clone(), source };
-        let client = Client::new(crate::engine::client_config(config)).map_err(failed)?;
+        let client = Client::new(config.client()).map_err(failed)?;
         let settings = ProducerConfig::default()
             .linger(config.linger)
             .delivery_timeout(config.delivery_timeout);

@@ -61,6 +61,8 @@ pub use graph::{
 pub use key::Key;
 pub use processor::{GetError, Processor, ProcessorHandle, shutdown_signal};
 pub use record::{Header, HeaderValue};
+#[doc(inline)]
+pub use roka_client::security;
 pub use roka_client::{consumer::Isolation, partitioner::Partitioning as Hasher};
 pub use store::{LogStore, MemoryStore, SledStore, Slice, Store, Writes};
 pub use tester::{Emitted, Tester};

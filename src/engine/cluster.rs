@@ -75,6 +75,10 @@ pub(crate) async fn reach(client: &Client, config: &Config) -> Result<(), Proces
                 tokio::time::sleep(RETRY.first).await;
                 continue;
             }
+            Ok(Err(source)) if source.security().is_some() => {
+                let action = "reaching the cluster".to_owned();
+                return Err(ProcessorError::Refused { action, source });
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer".to_owned(),
         };

@@ -33,9 +33,4 @@ pub use self::{
     stats::{InputStats, PartitionStats, Stats, TableStats, Totals},
     topics::TopicError,
 };
-pub(crate) use self::{
-    replicate::replicate,
-    session::{Inside, client_config},
-    state::StateBoard,
-    worker::Order,
-};
+pub(crate) use self::{replicate::replicate, session::Inside, state::StateBoard, worker::Order};

@@ -9,7 +9,7 @@ use super::{
     cluster,
     error::ProcessorError,
     replica::{Replica, ReplicaThread},
-    session::{client_config, fetching},
+    session::fetching,
     state::State,
     stores::Stores,
     topics::{TopicError, Wanted},
@@ -48,7 +48,7 @@ async fn run(
         let action = action.to_owned();
         move |source| ProcessorError::Refused { action, source }
     };
-    let client = Client::new(client_config(config)).map_err(refused("starting the client"))?;
+    let client = Client::new(config.client()).map_err(refused("starting the client"))?;
     let fetcher = client.fetcher(fetching(config)).map_err(refused("starting to fetch"))?;
     let (failures, mut failed) = mpsc::channel(1);
     let result = tokio::select! {

@@ -78,14 +78,8 @@ pub(crate) async fn run(
 
 fn connect(config: &Config) -> Result<Client, ProcessorError> {
     let action = || "starting the client".to_owned();
-    Client::new(client_config(config))
+    Client::new(config.client())
         .map_err(|source| ProcessorError::Refused { action: action(), source })
-}
-
-/// The client's part of the configuration.
-pub(crate) fn client_config(config: &Config) -> roka_client::Config {
-    roka_client::Config::from_addresses(config.brokers.iter().cloned())
-        .client_id(config.client_id.clone())
 }
 
 /// Everything a run needs, once the topics are known to fit.

@@ -9,12 +9,12 @@ use roka_client::{Client, Config};
 /// "Within 5 s" for the busiest machine: an error that came by a time-out would take 60 s.
 const SOON: Duration = Duration::from_secs(20);
 
-pub fn connects(cluster: &Cluster) -> u64 {
+pub(crate) fn connects(cluster: &Cluster) -> u64 {
     cluster.nodes().into_iter().map(|node| cluster.connects(node).unwrap()).sum()
 }
 
 /// A call works.
-pub async fn works(config: Config) -> Client {
+pub(crate) async fn works(config: Config) -> Client {
     let client = Client::new(config).unwrap();
     let described = client.admin().describe_cluster().await.unwrap();
     assert!(!described.brokers.is_empty());
@@ -22,7 +22,7 @@ pub async fn works(config: Config) -> Client {
 }
 
 /// Calls of every kind fail soon, for a reason of trust, and with few dials.
-pub async fn refused(cluster: &Cluster, config: Config) -> SecurityError {
+pub(crate) async fn refused(cluster: &Cluster, config: Config) -> SecurityError {
     let begin = Instant::now();
     let before = connects(cluster);
     let client = Client::new(config).unwrap();
