@@ -146,7 +146,7 @@ pub enum SendError {
         /// Where it listens.
         address: Address,
         /// What is wrong.
-        error: SecurityError,
+        error: Arc<SecurityError>,
         /// False if it was not dialled this time, because the last dial failed a moment ago.
         dialled: bool,
     },
@@ -266,7 +266,7 @@ impl Error {
     /// What is wrong with trust or credentials, if that is it; that of the last attempt if time ran out.
     pub fn security(&self) -> Option<&SecurityError> {
         match self {
-            Self::Send(SendError::Security { error, .. }) => Some(error),
+            Self::Send(SendError::Security { error, .. }) => Some(error.as_ref()),
             Self::Timeout { last, .. } => last.as_ref()?.security(),
             _ => None,
         }

@@ -17,7 +17,7 @@ use crate::{Address, ErrorCode, NodeId, SendError};
 #[derive(Debug, Clone)]
 pub(super) enum Problem {
     Network(Arc<str>),
-    Trust(SecurityError),
+    Trust(Arc<SecurityError>),
 }
 
 impl Default for Problem {
@@ -42,7 +42,7 @@ impl Dial {
 
 impl From<SecurityError> for Dial {
     fn from(error: SecurityError) -> Self {
-        Self { problem: Problem::Trust(error), hung_up: false }
+        Self { problem: Problem::Trust(Arc::new(error)), hung_up: false }
     }
 }
 

@@ -1,5 +1,7 @@
 //! No secret is in what can be printed.
 
+use std::fmt::Write;
+
 use roka_client::Config;
 use roka_client::security::{AwsCredentials, SaslConfig, StaticAwsCredentials, TlsConfig, Token};
 
@@ -15,15 +17,15 @@ fn debug_output_holds_no_secret() {
     let tls = TlsConfig::new().ca_pem("hunter2 ca").identity_pem("hunter2 cert", "hunter2 key");
     let mut shown = format!("{tls:?} {tls:#?} {keys:?} {:?}", Token::new("hunter2"));
     for sasl in sasls {
-        shown += &format!("{sasl:?} {sasl:#?}");
+        write!(shown, "{sasl:?} {sasl:#?}").unwrap();
         let config = Config::new("a:1").tls(tls.clone()).sasl(sasl);
-        shown += &format!("{config:?} {config:#?}");
+        write!(shown, "{config:?} {config:#?}").unwrap();
         let client = roka_client::Client::new(config).unwrap();
-        shown += &format!("{client:?}");
+        write!(shown, "{client:?}").unwrap();
     }
     let wrong = Config::new("a:1").sasl(SaslConfig::plain("").password("hunter2"));
     let error = wrong.validate().unwrap_err();
-    shown += &format!("{error} {error:?}");
+    write!(shown, "{error} {error:?}").unwrap();
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("alice") && shown.contains("***"));
 }

@@ -71,7 +71,7 @@ async fn a_certificate_for_another_name() {
     let error = refused(&cluster, over(&cluster, trusting(&ca))).await;
     let SecurityError::TlsName { server_name, names } = &error else { panic!("{error:?}") };
     assert_eq!(&**server_name, "127.0.0.1");
-    assert!(names.iter().any(|name| name.contains("kafka.example.com")), "{names:?}");
+    assert!(names.iter().any(|name| name == "kafka.example.com"), "{names:?}");
     // Both ways around it.
     works(over(&cluster, trusting(&ca).server_name("kafka.example.com"))).await;
     works(over(&cluster, trusting(&ca).verify_server_name(false))).await;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ring::{digest, hmac};
 
 use super::config::AwsCredentials;
-use crate::security::SecurityError;
+use crate::security::{Secret, SecurityError};
 
 pub(super) const MECHANISM: &str = "AWS_MSK_IAM";
 const SERVICE: &str = "kafka-cluster";
@@ -33,7 +33,7 @@ pub(super) fn payload(
     let day = &time[..8];
     let scope = format!("{day}/{region}/{SERVICE}/aws4_request");
     let credential = format!("{}/{scope}", keys.access_key_id);
-    let token = keys.session_token.as_ref().map(|it| it.expose());
+    let token = keys.session_token.as_ref().map(Secret::expose);
 
     let mut fields = vec![
         ("Action", ACTION),
@@ -46,14 +46,13 @@ pub(super) fn payload(
     fields.push(("X-Amz-SignedHeaders", "host"));
     let query: Vec<_> =
         fields.iter().map(|(name, value)| format!("{name}={}", uri_encode(value))).collect();
-    let request =
-        format!("GET\n/\n{}\nhost:{host}\n\nhost\n{}", query.join("&"), hex(&sha256(b"")));
-    let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", hex(&sha256(request.as_bytes())));
+    let request = format!("GET\n/\n{}\nhost:{host}\n\nhost\n{}", query.join("&"), hex(sha256(b"")));
+    let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", hex(sha256(request.as_bytes())));
     let mut key = format!("AWS4{}", keys.secret_access_key.expose()).into_bytes();
     for part in [day, &region, SERVICE, "aws4_request"] {
         key = sign(&key, part);
     }
-    let signature = hex(&sign(&key, &to_sign));
+    let signature = hex(sign(&key, &to_sign));
 
     let agent = concat!("roka/", env!("CARGO_PKG_VERSION"));
     let mut json = String::from("{\"version\":\"2020_10_22\"");
@@ -95,7 +94,7 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// Everything but RFC 3986's unreserved characters, as SigV4 wants it.
+/// Everything but RFC 3986's unreserved characters, as AWS wants it.
 fn uri_encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

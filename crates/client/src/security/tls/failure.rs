@@ -24,7 +24,10 @@ pub(super) fn of(error: &Error, server_name: &str) -> SecurityError {
         }
         Error::InvalidCertificate(CertificateError::NotValidForNameContext {
             presented, ..
-        }) => SecurityError::TlsName { server_name, names: presented.clone() },
+        }) => {
+            let names = presented.iter().map(|name| bare(name).to_owned()).collect();
+            SecurityError::TlsName { server_name, names }
+        }
         Error::InvalidCertificate(problem) => {
             SecurityError::TlsCertificate { server_name, problem: of_certificate(problem).into() }
         }
@@ -37,6 +40,12 @@ pub(super) fn of(error: &Error, server_name: &str) -> SecurityError {
         }
         other => SecurityError::Tls { problem: other.to_string().into() },
     }
+}
+
+/// The name in `DnsName("name")`.
+fn bare(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
 }
 
 fn of_certificate(problem: &CertificateError) -> String {
@@ -81,6 +90,13 @@ mod tests {
             assert_eq!(found_in(&kind.into()), None);
             assert_eq!(found_in(&io::Error::new(kind, "tls handshake eof")), None);
         }
+    }
+
+    #[test]
+    fn names_are_told_as_they_are() {
+        assert_eq!(bare("DnsName(\"localhost\")"), "localhost");
+        assert_eq!(bare("IpAddress(127.0.0.1)"), "127.0.0.1");
+        assert_eq!(bare("other"), "other");
     }
 
     #[test]
