@@ -112,6 +112,8 @@ struct Call<'a> {
     /// Brokers that were asked in vain, where any will do.
     tried: Vec<NodeId>,
     free_retry: bool,
+    /// An attempt may have been carried out.
+    lost_answer: bool,
 }
 
 impl Core {
@@ -137,8 +139,25 @@ impl Core {
         target: Target,
         lane: Lane,
         deadline: Deadline,
-        mut build: impl FnMut(i16) -> R,
+        build: impl FnMut(i16) -> R,
     ) -> Result<R::Response, Error>
+    where
+        R: Request<Response: Outcome>,
+    {
+        let answer = self.route_noting(versions, target, lane, deadline, build).await;
+        answer.map(|(response, _)| response)
+    }
+
+    /// As [`route_in`](Self::route_in); also whether the answer to an earlier attempt was lost, so that what is asked may
+    /// have been done before.
+    pub(crate) async fn route_noting<R>(
+        self: &Arc<Self>,
+        versions: (i16, i16),
+        target: Target,
+        lane: Lane,
+        deadline: Deadline,
+        mut build: impl FnMut(i16) -> R,
+    ) -> Result<(R::Response, bool), Error>
     where
         R: Request<Response: Outcome>,
     {
@@ -155,6 +174,7 @@ impl Core {
             stale: None,
             tried: Vec::new(),
             free_retry: true,
+            lost_answer: false,
         };
         loop {
             let next = self.unless_distrusted(call.next_place());
@@ -174,7 +194,7 @@ impl Core {
             .await;
             match answer.map_err(|_| call.timeout())? {
                 Ok(response) => match response.find_code(&|code| call.target.repeats(code)) {
-                    None => return Ok(response),
+                    None => return Ok((response, call.lost_answer)),
                     Some(code) => call.refused(place, generation, code),
                 },
                 Err(error) => call.failed(place, generation, error)?,
@@ -346,6 +366,8 @@ impl Call<'_> {
             return Err(error.into());
         }
         tracing::debug!(api = %self.api, %error, "retried");
+        self.lost_answer |=
+            matches!(error, SendError::Timeout { .. } | SendError::Disconnected { sent: true, .. });
         self.tried.push(place.node);
         let exhausted = self.core.any_node(&self.tried).is_none();
         if elsewhere && exhausted {

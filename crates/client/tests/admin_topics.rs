@@ -1,7 +1,7 @@
 //! Topics are created, described, grown and deleted, each with a result of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use roka_broker::Cluster;
+use roka_broker::{Cluster, Fault};
 use roka_client::admin::NewTopic;
 use roka_client::{Admin, ApiKey, Client, Config, Error, ErrorCode, NodeId};
 
@@ -84,4 +84,16 @@ async fn a_closed_client_says_so() {
     let admin = client.admin();
     client.close().await;
     assert!(matches!(admin.list_topics().await, Err(Error::Closed)));
+}
+
+#[tokio::test]
+async fn a_deletion_whose_answer_got_lost_is_a_deletion() {
+    let (cluster, admin) = start(3).await;
+    admin.create_topic(NewTopic::new("clicks", 1, 3)).await.unwrap();
+    let asked = cluster.requests(ApiKey::DeleteTopics);
+    cluster.inject(Fault::disconnect().on(ApiKey::DeleteTopics));
+    admin.delete_topic("clicks").await.unwrap();
+    assert_eq!(cluster.requests(ApiKey::DeleteTopics) - asked, 2);
+    // But one that was never there is not.
+    assert!(admin.delete_topic("clicks").await.unwrap_err().is_unknown_topic());
 }

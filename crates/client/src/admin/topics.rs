@@ -132,7 +132,8 @@ impl Admin {
         only(self.delete_topics(&[topic]).await)
     }
 
-    /// Deletes topics, with all their records; one result per topic.
+    /// Deletes topics, with all their records; one result per topic. One that is unknown after an attempt whose answer
+    /// got lost counts as deleted.
     pub async fn delete_topics(&self, topics: &[&str]) -> Vec<Result<(), Error>> {
         let names: Vec<_> = topics.iter().map(|&name| Arc::<str>::from(name)).collect();
         self.run_each(names.len(), |core, deadline| async move {
@@ -151,12 +152,17 @@ impl Admin {
                 }
                 request
             };
-            let route = core.route(Target::Controller, Lane::General, deadline, request);
-            let answers = route.await.map_err(|it| it.for_feature("deleting topics"))?.responses;
+            let any = (0, i16::MAX);
+            let route =
+                core.route_noting(any, Target::Controller, Lane::General, deadline, request);
+            let answer = route.await.map_err(|it| it.for_feature("deleting topics"));
+            let (answers, repeated) = answer.map(|(it, repeated)| (it.responses, repeated))?;
             let result = |name: &Arc<str>| {
                 let (api, subject) = (ApiKey::DeleteTopics, Subject::Topic(name.clone()));
                 let mut answers = answers.iter();
                 match answers.find(|it| it.name.as_deref() == Some(name)) {
+                    // An attempt whose answer got lost has deleted it.
+                    Some(it) if repeated && is_gone(ErrorCode(it.error_code)) => Ok(()),
                     Some(it) => judged(api, subject, it.error_code, it.error_message.clone()),
                     None => Err(Error::Missing { api, subject }),
                 }
@@ -253,6 +259,10 @@ pub(super) async fn ask(
     let answer = route.await?;
     let missing = Error::Missing { api: ApiKey::Metadata, subject: Subject::Cluster };
     Metadata::default().after(Update::Answer(answer)).ok_or(missing)
+}
+
+fn is_gone(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID)
 }
 
 fn created(topic: &NewTopic, answers: &[CreatableTopicResult]) -> Result<CreatedTopic, Error> {

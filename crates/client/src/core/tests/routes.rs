@@ -221,14 +221,14 @@ async fn s2i_a_controller_that_moved_is_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn where_any_broker_will_do_a_silent_one_is_left_for_the_next() {
-    let (state, net, core) = cached(config("a:1")).await;
-    core.connections.close();
-    for (silent, dead) in [("a:1", "c:1"), ("b:1", "c:1")] {
+    for silent in ["a:1", "b:1"] {
+        let (state, net, core) = cached(config("a:1")).await;
+        core.connections.close();
         state.lock().unwrap().silent = Some(silent);
-        net.refuse(dead, true);
+        net.refuse("c:1", true);
         let begin = Instant::now();
         call(&core, Target::Any, ListGroupsRequest::default()).await.unwrap();
-        assert!(begin.elapsed() < 3 * SECOND, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < 3 * SECOND, "{silent}: {:?}", begin.elapsed());
     }
 }
 
