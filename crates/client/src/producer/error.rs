@@ -32,7 +32,7 @@ pub enum ProduceError {
     #[error(
         "{records} records for {topic}/{partition} were not delivered within {timeout:?}{}{}",
         if *maybe_written { " (they may have been written all the same)" } else { "" },
-        Last(last.as_ref()),
+        Last(last.as_deref()),
     )]
     DeliveryTimeout {
         /// The topic.
@@ -46,7 +46,7 @@ pub enum ProduceError {
         /// Whether the batch was sent at least once.
         maybe_written: bool,
         /// What stood in the way last.
-        last: Option<Obstacle>,
+        last: Option<Box<Obstacle>>,
     },
     /// The broker that leads the partition is too old for what the batch needs.
     #[error(
@@ -190,11 +190,12 @@ impl ProduceError {
     /// Kafka's error code, if a broker gave one; that of the last attempt if time ran out.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Refused { code, .. }
-            | Self::DeliveryTimeout { last: Some(Obstacle::Code(code)), .. } => Some(*code),
-            Self::DeliveryTimeout { last: Some(Obstacle::Leaderless), .. } => {
-                Some(ErrorCode::LEADER_NOT_AVAILABLE)
-            }
+            Self::Refused { code, .. } => Some(*code),
+            Self::DeliveryTimeout { last: Some(last), .. } => match **last {
+                Obstacle::Code(code) => Some(code),
+                Obstacle::Leaderless => Some(ErrorCode::LEADER_NOT_AVAILABLE),
+                _ => None,
+            },
             Self::Client(error) => error.code(),
             _ => None,
         }

@@ -368,7 +368,7 @@ impl Sender {
                     timeout,
                     records: batch.count(),
                     maybe_written,
-                    last: last.clone(),
+                    last: last.clone().map(Box::new),
                 };
                 self.finish(index, batch, Err(error));
             }

@@ -62,10 +62,10 @@ async fn nothing_to_be_had_before_the_delivery_timeout_is_a_typed_error() {
     topic.send(0, RecordRef::value(b"b")).await.unwrap();
     topic.send(0, RecordRef::value(b"c")).await.unwrap();
     let error = producer.flush().await.unwrap_err();
-    let ProduceError::DeliveryTimeout { last: Some(Obstacle::Leaderless), timeout, .. } = &error
-    else {
+    let ProduceError::DeliveryTimeout { last: Some(last), timeout, .. } = &error else {
         panic!("{error}")
     };
+    assert!(matches!(**last, Obstacle::Leaderless), "{error}");
     assert_eq!(*timeout, Duration::from_millis(400));
     assert_eq!(error.code(), Some(ErrorCode::LEADER_NOT_AVAILABLE));
     producer.flush().await.unwrap();

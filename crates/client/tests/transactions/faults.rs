@@ -26,7 +26,7 @@ fn steps(level: i16) -> &'static [ApiKey] {
 }
 
 /// One transaction with a record for partition 0 and a position.
-async fn run(
+pub(crate) async fn run(
     place: &Place,
     producer: &TransactionalProducer,
     value: &str,

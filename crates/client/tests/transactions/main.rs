@@ -7,6 +7,7 @@ mod faults;
 mod misuse;
 mod offsets;
 mod support;
+mod versions;
 
 macro_rules! on_both_levels {
     ($($module:ident::$name:ident($partitions:expr);)*) => {
@@ -47,4 +48,6 @@ on_both_levels! {
     faults::fenced_at_any_step_is_the_end(1);
     faults::a_transaction_waits_for_the_one_before_to_be_completed(1);
     faults::every_input_counts_once_while_brokers_come_and_go(2);
+    versions::the_level_may_change_between_transactions(1);
+    versions::every_release_that_has_transactions(1);
 }
