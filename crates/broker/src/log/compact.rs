@@ -109,18 +109,14 @@ impl Compaction {
                 } else {
                     self.clean(header, batch, &newest, &mut decompressor)?
                 };
-                match kept {
-                    Some(kept) => {
-                        if header.is_transactional() && !header.is_control() {
-                            open.insert(header.producer_id);
-                        }
-                        segment.append(&kept, |_| ())
-                    }
-                    None => {
-                        markers.extend(header.is_control().then_some(header.base_offset));
-                        Ok(())
-                    }
+                let Some(kept) = kept else {
+                    markers.extend(header.is_control().then_some(header.base_offset));
+                    return Ok(());
+                };
+                if header.is_transactional() && !header.is_control() {
+                    open.insert(header.producer_id);
                 }
+                segment.append(&kept, |_| ())
             })?;
             let base_offset = source.base_offset;
             if segment.is_empty() {

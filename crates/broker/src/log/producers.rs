@@ -116,8 +116,7 @@ impl Producers {
         known.is_some_and(|it| it.epoch == header.producer_epoch && it.open_since.is_some())
     }
 
-    /// Whether a marker for the producer may be appended now: none of a former instance of it, or of
-    /// its coordinator.
+    /// Whether a marker for the producer may be appended now: none of a former instance of it, or of its coordinator.
     pub(crate) fn check_marker(
         &self,
         producer_id: i64,
@@ -135,11 +134,10 @@ impl Producers {
 
     /// A batch was appended at its final offsets.
     pub(crate) fn note(&mut self, header: &Header, batch: &[u8], now_ms: i64) {
-        if !header.has_producer() {
-        } else if header.is_control() {
-            self.note_marker(header, header::marker(batch), now_ms);
-        } else {
-            self.note_data(header, now_ms);
+        match (header.has_producer(), header.is_control()) {
+            (false, _) => {}
+            (true, true) => self.note_marker(header, header::marker(batch), now_ms),
+            (true, false) => self.note_data(header, now_ms),
         }
     }
 

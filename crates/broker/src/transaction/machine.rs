@@ -345,7 +345,9 @@ impl Transaction {
             return Err(ErrorCode::PRODUCER_FENCED);
         }
         match (self.state, outcome) {
-            (State::Ongoing, _) => Ok(self.decide_and_bump(now_ms, outcome, fresh)),
+            (State::Ongoing, _) | (State::Empty, Outcome::Abort) => {
+                Ok(self.decide_and_bump(now_ms, outcome, fresh))
+            }
             (State::PrepareCommit, Outcome::Commit) | (State::PrepareAbort, Outcome::Abort) => {
                 Err(ErrorCode::CONCURRENT_TRANSACTIONS)
             }
@@ -354,7 +356,6 @@ impl Transaction {
             {
                 Ok(self.identity())
             }
-            (State::Empty, Outcome::Abort) => Ok(self.decide_and_bump(now_ms, outcome, fresh)),
             (State::CompleteCommit | State::CompleteAbort, Outcome::Abort) if !repeats => {
                 Ok(self.decide_and_bump(now_ms, outcome, fresh))
             }
