@@ -121,6 +121,38 @@ async fn commits_and_shutdown_wait_for_a_callback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reads_and_commits_come_between_callbacks_that_wait() {
+    const MESSAGES: u32 = 400;
+    const SHORT: Duration = Duration::from_millis(20);
+    let env = Env::new();
+    let (group, input) = (env.name("between"), env.name("in"));
+    env.topic(&input, 1).await;
+    let messages = Emitter::new(stream(&input), &env.memory()).await.unwrap();
+    for _ in 0..MESSAGES {
+        messages.emit("key", &"wait".to_owned()).await.unwrap();
+    }
+    messages.finish().await.unwrap();
+    let permits = Arc::new(Semaphore::new(0));
+    let (graph, began) = waiting(&group, &input, &permits);
+    let processor = start(graph, env.config("a"));
+    processor.ready().await;
+    // One after the other, until both a read and a commit have come in between.
+    let mut read = Box::pin(processor.handle.get("key"));
+    let (mut is_read, mut given) = (false, 0);
+    while !is_read || env.lag(&group, &input).await == i64::from(MESSAGES) {
+        until("the next callback waits", async || began.load(Ordering::SeqCst) > given).await;
+        is_read = is_read || tokio::time::timeout(SHORT, &mut read).await.is_ok();
+        permits.add_permits(1);
+        given += 1;
+        assert!(given < MESSAGES / 2, "neither waits until all are processed");
+    }
+    drop(read);
+    permits.add_permits(MESSAGES as usize);
+    env.drained(&group, &input).await;
+    processor.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_partition_does_not_wait_for_its_callback() {
     let env = Env::new();
     let Some(cluster) = &env.cluster else { return };

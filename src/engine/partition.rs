@@ -5,6 +5,7 @@
 //!   sees half a record.
 //! - Callbacks that do not wait run in a tight loop over decoded records: no await, no allocation per record.
 //! - The lock around the state is held while a callback waits: reads, joins and commits see the state between records.
+//!   They get their turn after a callback that waited, and after [`SLICE_TIME`] of others.
 //! - A partition that is to stop finishes its record; one that is lost drops it.
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 use tokio::sync::{Mutex, watch};
 
 use super::{
+    block::Item,
     commit::Pressure,
     error::ProcessorError,
     feed::{Feeds, News},
@@ -33,8 +35,12 @@ use crate::{
     task::{Outcome, Processed, Task},
 };
 
-/// Records processed before others on this thread get their turn.
+/// Records processed before others on this thread get their turn …
 const SLICE_RECORDS: usize = 512;
+/// … or so much time, if that is over earlier: commits and reads wait no longer for callbacks that take theirs.
+const SLICE_TIME: Duration = Duration::from_millis(10);
+/// How often to look at the time.
+const SLICE_LOOK: usize = 8;
 
 /// How a partition is to stop. Later ones are stronger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +172,8 @@ enum Pause {
 /// What one record came to.
 enum Step {
     Done,
+    /// The same, and its callback was one that waits.
+    Waited,
     Retry(Duration),
     Stopped,
 }
@@ -250,7 +258,8 @@ impl Partition {
         let core = &mut *core;
         let mut tally = Tally::default();
         let mut pause = Pause::Turn;
-        for _ in 0..SLICE_RECORDS {
+        let began = Instant::now();
+        for count in 1..=SLICE_RECORDS {
             let input = match feeds.choose() {
                 Choice::Take(input) => input,
                 Choice::Wait(until) => {
@@ -261,7 +270,16 @@ impl Partition {
                 }
             };
             match self.step(core, feeds, input, *retries, &mut tally).await? {
-                Step::Done => *retries = 0,
+                Step::Done => {
+                    *retries = 0;
+                    if count % SLICE_LOOK == 0 && began.elapsed() >= SLICE_TIME {
+                        break;
+                    }
+                }
+                Step::Waited => {
+                    *retries = 0;
+                    break;
+                }
                 Step::Retry(wait) => {
                     *retries += 1;
                     pause = Pause::Retry(wait);
@@ -291,14 +309,11 @@ impl Partition {
         let feed = &mut feeds.feeds[input];
         let Some(item) = feed.block.peek() else { return Ok(Step::Done) };
         let key = item.key.unwrap_or_default();
+        let mut waited = false;
         if guards.include(input, item.offset, key) {
             tally.included += 1;
         } else {
-            let headers: Vec<Header<'_>> = if item.has_headers() {
-                item.headers().map(|(name, value)| Header { name, value }).collect()
-            } else {
-                Vec::new()
-            };
+            let headers = headers_of(&item);
             let record = Record {
                 topic: &feed.topic,
                 partition: self.number,
@@ -311,11 +326,11 @@ impl Partition {
             let outcome = match task.process(self.places[input], record, retries) {
                 Processed::Done(outcome) => outcome,
                 Processed::Waiting(callback) => {
-                    tokio::select! {
-                        biased;
-                        outcome = callback => outcome,
-                        () = self.stop.at_once() => return Ok(Step::Stopped),
-                    }
+                    waited = true;
+                    let Some(outcome) = self.wait(callback).await else {
+                        return Ok(Step::Stopped);
+                    };
+                    outcome
                 }
             };
             match outcome {
@@ -345,7 +360,20 @@ impl Partition {
             progress[input].processed(feed.next());
         }
         feed.records += 1;
-        if self.is_stopping() { Ok(Step::Stopped) } else { Ok(Step::Done) }
+        Ok(match (self.is_stopping(), waited) {
+            (true, _) => Step::Stopped,
+            (false, true) => Step::Waited,
+            (false, false) => Step::Done,
+        })
+    }
+
+    /// Waits for a callback. None if the partition was lost meanwhile.
+    async fn wait(&self, callback: impl Future<Output = Outcome>) -> Option<Outcome> {
+        tokio::select! {
+            biased;
+            outcome = callback => Some(outcome),
+            () = self.stop.at_once() => None,
+        }
     }
 
     /// Hands an effect to the producer. False if the partition was lost while the producer was full.
@@ -390,4 +418,11 @@ impl Partition {
         self.totals.totals.dead_letters.fetch_add(1, Relaxed);
         tracing::warn!(%error, "sent a record to the dead-letter topic");
     }
+}
+
+fn headers_of<'a>(item: &Item<'a>) -> Vec<Header<'a>> {
+    if !item.has_headers() {
+        return Vec::new();
+    }
+    item.headers().map(|(name, value)| Header { name, value }).collect()
 }

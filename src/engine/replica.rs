@@ -203,24 +203,29 @@ async fn feed(
             Read::Rows(chunk) => {
                 let next = chunk.next().offset;
                 take(&table, place, &chunk, &mut decompressor)?;
-                let mut rows = table.partition(place);
-                rows.fed_to(next);
-                if let Some(as_of) = feed.taken(&chunk) {
-                    rows.caught_up(as_of);
-                }
-                drop(rows);
+                let caught_up = feed.taken(&chunk);
+                told(&mut table.partition(place), next, caught_up);
                 store(&table, &name, ROWS_WAITING_MAX)?;
                 tokio::task::yield_now().await;
             }
             Read::Rebuild => {
-                let mut rows = table.partition(place);
-                rows.forget();
-                rows.store_mut().clear().map_err(|source| failed(&name, source))?;
-                drop(rows);
+                {
+                    let mut rows = table.partition(place);
+                    rows.forget();
+                    rows.store_mut().clear().map_err(|source| failed(&name, source))?;
+                }
                 expect_rows(&table, &name, &feed)?;
                 settling = settling.map(|_| Settling::new(Instant::now()));
             }
         }
+    }
+}
+
+/// All rows below `next` were fed, and the log was no longer at that time, if one is known.
+fn told(rows: &mut RowTable<Undecoded>, next: i64, caught_up: Option<i64>) {
+    rows.fed_to(next);
+    if let Some(as_of) = caught_up {
+        rows.caught_up(as_of);
     }
 }
 
