@@ -5,38 +5,33 @@
 
 mod faults;
 mod followers;
+mod lies;
+mod nodes;
 
 use std::{
     fs::File,
     net::SocketAddr,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use roka_protocol::{ApiKey, messages::create_topics::CreatableTopic};
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::warn;
 
+use self::nodes::Seat;
 use crate::{
     Builder, Error, api,
-    net::{self, Port},
-    node::Node,
     runtime::Started,
     state::{Mode, NodeInfo, Partition, Shared, lock, upkeep},
 };
-
-/// How long a node may take to close its connections before a command gives up waiting.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running cluster. Dropping it stops all nodes.
 #[derive(Debug)]
 pub struct Cluster {
     shared: Arc<Shared>,
-    ports: Vec<Port>,
     handle: Handle,
-    /// Per node: hears when it has stopped listening and its connections have ended.
-    serving: Mutex<Vec<Option<mpsc::Receiver<()>>>>,
+    seats: Mutex<Vec<Seat>>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Keeps other clusters out of the data folder; let go when everything has ended.
@@ -51,12 +46,11 @@ impl Cluster {
 
     pub(crate) fn launch(started: Started, thread: JoinHandle<()>) -> Result<Self, Error> {
         let Started { shared, ports, handle, end, folder } = started;
-        let serving = Mutex::new(ports.iter().map(|_| None).collect());
+        let seats = shared.nodes().into_iter().zip(ports).map(|(info, port)| Seat::new(info, port));
         let cluster = Self {
+            seats: Mutex::new(seats.collect()),
             shared,
-            ports,
             handle,
-            serving,
             end: Some(end),
             thread: Some(thread),
             _folder: folder,
@@ -68,20 +62,21 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The addresses of all nodes, as clients take them: `127.0.0.1:9092,127.0.0.1:9093`.
+    /// The addresses of all nodes, running or not, as clients take them: `127.0.0.1:9092,127.0.0.1:9093`.
     pub fn bootstrap(&self) -> String {
-        let addresses = self.shared.nodes.iter().map(|it| it.address().to_string());
+        let addresses = self.shared.nodes().into_iter().map(|it| it.address().to_string());
         addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// The address of one node. It stays the same when the node stops and starts.
+    /// The address of one node. It stays the same when the node stops and starts, and changes by
+    /// [`readdress`](Self::readdress).
     pub fn address(&self, node: i32) -> Result<SocketAddr, Error> {
-        self.info(node).map(NodeInfo::address)
+        self.info(node).map(|it| it.address())
     }
 
     /// The ids of all nodes, running or not.
     pub fn nodes(&self) -> Vec<i32> {
-        self.shared.nodes.iter().map(|it| it.id).collect()
+        self.shared.nodes().iter().map(|it| it.id).collect()
     }
 
     /// Makes a topic with the cluster's default settings.
@@ -124,9 +119,9 @@ impl Cluster {
         self.shared.retain_all();
     }
 
-    /// How many requests of this API all nodes together have received.
+    /// How many requests of this API all nodes together have received, without those that were removed.
     pub fn requests(&self, api: ApiKey) -> u64 {
-        self.shared.nodes.iter().map(|it| it.requests(api.key())).sum()
+        self.shared.nodes().iter().map(|it| it.requests(api.key())).sum()
     }
 
     /// How many requests of this API the node has received.
@@ -136,7 +131,12 @@ impl Cluster {
 
     /// How many connections the node has accepted.
     pub fn connects(&self, node: i32) -> Result<u64, Error> {
-        self.info(node).map(NodeInfo::connects)
+        self.info(node).map(|it| it.connects())
+    }
+
+    /// How many connections to the node are open.
+    pub fn connections(&self, node: i32) -> Result<usize, Error> {
+        self.info(node).map(|it| it.open())
     }
 
     /// The node that leads the partition; `None` when it is leaderless.
@@ -154,74 +154,16 @@ impl Cluster {
         Ok(self.partition(topic, partition)?.lock().log.end())
     }
 
-    /// Starts a node that was stopped or killed; nothing when it runs. It takes part in its partitions again, and
-    /// leads those that had no leader.
-    pub fn start(&self, node: i32) -> Result<(), Error> {
-        self.begin(node)?;
-        self.shared.elect_all();
-        Ok(())
-    }
-
-    fn begin(&self, node: i32) -> Result<(), Error> {
-        let at = self.position(node)?;
-        let mut serving = lock(&self.serving);
-        if self.shared.nodes[at].is_live() {
-            return Ok(());
-        }
-        // Its last connections may still be about to end.
-        await_end(serving[at].take(), node);
-        let listener = {
-            let _within = self.handle.enter();
-            self.ports[at].listen().map_err(|source| Error::Listen {
-                node,
-                address: self.ports[at].address().to_string(),
-                source,
-            })?
-        };
-        lock(&self.shared.nodes[at].sessions).clear();
-        self.shared.nodes[at].set_mode(Mode::Running);
-        let (ended, hear) = mpsc::channel();
-        let served = Node::new(self.shared.clone(), at);
-        self.handle.spawn(async move {
-            net::serve(served, listener).await;
-            let _ = ended.send(());
-        });
-        serving[at] = Some(hear);
-        Ok(())
-    }
-
-    /// Stops a node in order: its partitions get other leaders, then its connections are closed and it refuses new
-    /// ones.
-    pub fn stop(&self, node: i32) -> Result<(), Error> {
-        self.end_node(node, Mode::Stopped)
-    }
-
-    /// Stops a node as a crash does: clients see a reset.
-    pub fn kill(&self, node: i32) -> Result<(), Error> {
-        self.end_node(node, Mode::Killed)
-    }
-
-    fn end_node(&self, node: i32, mode: Mode) -> Result<(), Error> {
-        let at = self.position(node)?;
-        let mut serving = lock(&self.serving);
-        self.shared.nodes[at].set_mode(mode);
-        self.shared.elect_all();
-        await_end(serving[at].take(), node);
-        Ok(())
-    }
-
     /// Stops all nodes and gives the data to the disk. Dropping the cluster does the same.
     pub fn shutdown(mut self) {
         self.end_all();
     }
 
     fn end_all(&mut self) {
-        for node in &self.shared.nodes {
-            node.set_mode(Mode::Stopped);
-        }
-        for (serving, node) in lock(&self.serving).iter_mut().zip(&self.shared.nodes) {
-            await_end(serving.take(), node.id);
-        }
+        let mut seats = lock(&self.seats);
+        seats.iter().for_each(|seat| seat.info.set_mode(Mode::Stopped));
+        seats.iter_mut().for_each(Seat::await_end);
+        drop(seats);
         for topic in self.shared.topics.all() {
             for partition in topic.partitions().iter() {
                 if let Err(error) = partition.lock().log.sync() {
@@ -239,11 +181,7 @@ impl Cluster {
         }
     }
 
-    fn position(&self, node: i32) -> Result<usize, Error> {
-        self.shared.nodes.iter().position(|it| it.id == node).ok_or(Error::UnknownNode(node))
-    }
-
-    fn info(&self, node: i32) -> Result<&NodeInfo, Error> {
+    fn info(&self, node: i32) -> Result<Arc<NodeInfo>, Error> {
         self.shared.node(node).ok_or(Error::UnknownNode(node))
     }
 
@@ -256,14 +194,5 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.end_all();
-    }
-}
-
-/// Waits until a node that was told to has closed everything.
-fn await_end(serving: Option<mpsc::Receiver<()>>, node: i32) {
-    if let Some(ended) = serving
-        && let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(STOP_TIMEOUT)
-    {
-        warn!(node, "the node has not ended its connections in time");
     }
 }

@@ -42,6 +42,9 @@ pub enum Error {
     /// A command names a node that the cluster lacks.
     #[error("node {0} is not in the cluster")]
     UnknownNode(i32),
+    /// A node is to be added under the id of another.
+    #[error("node {0} is in the cluster already: remove it, or take another id")]
+    NodeExists(i32),
     /// A command names a topic that the cluster lacks.
     #[error("topic {topic} partition {partition} does not exist")]
     UnknownPartition {

@@ -20,6 +20,7 @@ use crate::state::lock;
 enum Action {
     Fail(ErrorCode),
     Delay(Duration),
+    Late(Duration),
     Swallow,
     DropResponse,
     Disconnect,
@@ -56,6 +57,11 @@ impl Fault {
     /// The request waits before it is carried out, and with it all later ones of its connection.
     pub fn delay(delay: Duration) -> Self {
         Self::new(Action::Delay(delay))
+    }
+
+    /// The request is carried out at once and answered that much later, as all later ones of its connection.
+    pub fn answer_late(delay: Duration) -> Self {
+        Self::new(Action::Late(delay))
     }
 
     /// The request is neither carried out nor answered; the connection stays open.
@@ -115,6 +121,8 @@ impl Fault {
 pub(crate) struct Met {
     pub(crate) fail: Option<ErrorCode>,
     pub(crate) delay: Option<Duration>,
+    /// Waits between the deed and the answer.
+    pub(crate) late: Option<Duration>,
     /// Not even carried out.
     pub(crate) swallow: bool,
     pub(crate) drop_response: bool,
@@ -166,6 +174,7 @@ impl Faults {
             match fault.action {
                 Action::Fail(error) => met.fail = Some(error),
                 Action::Delay(delay) => met.delay = Some(delay),
+                Action::Late(delay) => met.late = Some(delay),
                 Action::Swallow => met.swallow = true,
                 Action::DropResponse => met.drop_response = true,
                 Action::Disconnect => met.cut_after = Some(0),

@@ -5,7 +5,8 @@
 //! and proves nothing: a node that stops hands its partitions to the others, and no acknowledged record is lost by it.
 //!
 //! It can misbehave on command: nodes stop, die, hang and come back, leaders move, answers fail, come late, twice or
-//! not at all, connections are cut, nodes pretend to be of older releases. See [`Cluster`] and [`Fault`]. Requests are
+//! not at all, connections are cut, nodes pretend to be of older releases, come anew, go for good, move to other addresses,
+//! and tell what is no longer, or never was, true. See [`Cluster`] and [`Fault`]. Requests are
 //! counted, so that tests can say how many something may cost.
 //!
 //! ```
@@ -37,6 +38,7 @@ mod error;
 mod faults;
 mod group;
 mod journal;
+mod lies;
 mod log;
 mod net;
 mod node;

@@ -8,12 +8,12 @@ use crate::state::{NodeInfo, Shared};
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) shared: Arc<Shared>,
-    index: usize,
+    info: Arc<NodeInfo>,
 }
 
 impl Node {
-    pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
-        Self { shared, index }
+    pub(crate) fn new(shared: Arc<Shared>, info: Arc<NodeInfo>) -> Self {
+        Self { shared, info }
     }
 
     pub(crate) fn id(&self) -> i32 {
@@ -21,6 +21,6 @@ impl Node {
     }
 
     pub(crate) fn info(&self) -> &NodeInfo {
-        &self.shared.nodes[self.index]
+        &self.info
     }
 }

@@ -88,7 +88,7 @@ fn prepare(plan: Plan, handle: Handle, end: oneshot::Sender<()>) -> Result<Start
         let listen = |source| Error::Listen { node: id, address: address.to_string(), source };
         let port = Port::reserve(address).map_err(listen)?;
         let rack = plan.racks.then(|| format!("rack-{id}"));
-        nodes.push(NodeInfo::new(id, port.address(), rack));
+        nodes.push(Arc::new(NodeInfo::new(id, port.address(), rack)));
         ports.push(port);
     }
     let mut held = None;

@@ -1,5 +1,7 @@
 //! `DescribeCluster`: the nodes that live (KIP-700).
 
+use std::sync::Arc;
+
 use roka_protocol::{
     ErrorCode,
     messages::describe_cluster::{
@@ -21,15 +23,15 @@ impl Handler for DescribeClusterRequest {
                 ..self.refuse(ErrorCode::UNSUPPORTED_ENDPOINT_TYPE)
             };
         }
-        let broker = |node: &NodeInfo| DescribeClusterBroker {
+        let broker = |node: &Arc<NodeInfo>| DescribeClusterBroker {
             broker_id: node.id,
             host: node.address().ip().to_string(),
             port: i32::from(node.address().port()),
             rack: node.rack.clone(),
             is_fenced: !node.is_live(),
         };
-        let shown =
-            node.shared.nodes.iter().filter(|it| it.is_live() || self.include_fenced_brokers);
+        let nodes = node.shared.nodes();
+        let shown = nodes.iter().filter(|it| it.is_live() || self.include_fenced_brokers);
         DescribeClusterResponse {
             cluster_id: node.shared.cluster_id.clone(),
             controller_id: node.shared.controller(),

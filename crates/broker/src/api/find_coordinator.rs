@@ -1,5 +1,7 @@
 //! `FindCoordinator`: which node looks after a group or a transactional id.
 
+use std::net::SocketAddr;
+
 use roka_protocol::{
     ErrorCode,
     messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse},
@@ -63,15 +65,22 @@ fn none(key: String, error: ErrorCode) -> Coordinator {
 
 fn find(node: &Node, key: String) -> Coordinator {
     let shared = &node.shared;
+    if let Some((node_id, address)) = shared.lies.coordinator(&key) {
+        return named(key, node_id, address);
+    }
     let id = shared.groups.coordinator(shared, &key);
     let Some(info) = id.and_then(|id| shared.node(id)) else {
         return none(key, ErrorCode::COORDINATOR_NOT_AVAILABLE);
     };
+    named(key, info.id, info.address())
+}
+
+fn named(key: String, node_id: i32, address: SocketAddr) -> Coordinator {
     Coordinator {
         key,
-        node_id: info.id,
-        host: info.address().ip().to_string(),
-        port: i32::from(info.address().port()),
+        node_id,
+        host: address.ip().to_string(),
+        port: i32::from(address.port()),
         error_code: 0,
         error_message: None,
     }

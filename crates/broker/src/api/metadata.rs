@@ -1,5 +1,7 @@
 //! Metadata: nodes, topics, who leads what. Topics are never made by asking for them.
 
+use std::sync::Arc;
+
 use roka_protocol::{
     ErrorCode, Uuid,
     messages::metadata::{
@@ -19,17 +21,14 @@ impl Handler for MetadataRequest {
         let shared = &*node.shared;
         // Version 0 has no null: there an empty list asks for all topics.
         let asked = self.topics.filter(|it| ctx.version > 0 || !it.is_empty());
+        if let Some(old) = shared.lies.metadata() {
+            return as_of(&old, asked);
+        }
         let topics = match asked {
             None => shared.topics.all().iter().map(|it| describe(shared, it)).collect(),
             Some(topics) => topics.into_iter().map(|it| find(shared, it)).collect(),
         };
-        MetadataResponse {
-            brokers: brokers(shared),
-            cluster_id: Some(shared.cluster_id.clone()),
-            controller_id: shared.controller(),
-            topics,
-            ..Default::default()
-        }
+        MetadataResponse { topics, ..cluster(shared) }
     }
 
     fn refuse(&self, error: ErrorCode) -> MetadataResponse {
@@ -42,14 +41,48 @@ impl Handler for MetadataRequest {
     }
 }
 
+/// All that a request for all topics is answered with now.
+pub(crate) fn snapshot(shared: &Shared) -> MetadataResponse {
+    let topics = shared.topics.all().iter().map(|it| describe(shared, it)).collect();
+    MetadataResponse { topics, ..cluster(shared) }
+}
+
+/// The answer as it was when `old` was all there was to say.
+fn as_of(old: &MetadataResponse, asked: Option<Vec<MetadataRequestTopic>>) -> MetadataResponse {
+    let find = |asked: MetadataRequestTopic| {
+        let same = |it: &&MetadataResponseTopic| match &asked.name {
+            Some(name) => it.name.as_ref() == Some(name),
+            None => it.topic_id == asked.topic_id,
+        };
+        old.topics.iter().find(same).cloned().unwrap_or_else(|| {
+            failed(asked.name, asked.topic_id, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+        })
+    };
+    match asked {
+        None => old.clone(),
+        Some(topics) => {
+            MetadataResponse { topics: topics.into_iter().map(find).collect(), ..old.clone() }
+        }
+    }
+}
+
+fn cluster(shared: &Shared) -> MetadataResponse {
+    MetadataResponse {
+        brokers: brokers(shared),
+        cluster_id: Some(shared.cluster_id.clone()),
+        controller_id: shared.controller(),
+        ..Default::default()
+    }
+}
+
 fn brokers(shared: &Shared) -> Vec<MetadataResponseBroker> {
-    let broker = |node: &crate::state::NodeInfo| MetadataResponseBroker {
+    let broker = |node: Arc<crate::state::NodeInfo>| MetadataResponseBroker {
         node_id: node.id,
         host: node.address().ip().to_string(),
         port: i32::from(node.address().port()),
         rack: node.rack.clone(),
     };
-    shared.live_nodes().map(broker).collect()
+    shared.live_nodes().filter(|it| !it.is_hidden()).map(broker).collect()
 }
 
 fn find(shared: &Shared, asked: MetadataRequestTopic) -> MetadataResponseTopic {

@@ -126,7 +126,7 @@ fn append(
         return failed(index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }
     if state.leadership.leader != Some(asked.node.id()) {
-        return not_leader(asked, index, &state.leadership, moved);
+        return not_leader(asked, &topic.name, index, &state.leadership, moved);
     }
     if needs_begin(&header, &state) && undecided.is_none() {
         // The transaction has ended since; the client asks again and hears why.
@@ -220,14 +220,15 @@ fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {
 
 fn not_leader(
     asked: Asked<'_>,
+    topic: &str,
     index: i32,
     now: &Leadership,
     moved: &mut Vec<i32>,
 ) -> PartitionProduceResponse {
     let mut response = failed(index, ErrorCode::NOT_LEADER_OR_FOLLOWER);
     if asked.version >= HINTS_FROM && hints::are_given(asked.node) {
-        let leader_id = now.leader.unwrap_or(-1);
-        response.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch: now.epoch };
+        let (leader_id, leader_epoch) = hints::leader(asked.node, topic, index, now);
+        response.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch };
         moved.push(leader_id);
     }
     response

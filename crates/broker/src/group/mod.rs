@@ -108,7 +108,7 @@ impl Groups {
             return Some(node);
         }
         let hash = key.bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
-        let nodes = &shared.nodes;
+        let nodes = shared.nodes();
         let first = hash as usize % nodes.len().max(1);
         let mut in_turn = nodes.iter().cycle().skip(first).take(nodes.len());
         in_turn.find(|node| node.is_live()).map(|node| node.id)

@@ -44,6 +44,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves `stream` until the client leaves, the node stops or the connection is severed.
 pub(super) async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
+    let _open = node.info().count_open();
     let mut mode = node.info().watch();
     let mut severed = node.info().watch_severed();
     severed.mark_unchanged();
@@ -169,6 +170,10 @@ impl Connection<'_> {
             fail: met.fail,
         };
         let answer = self.carry_out(context, request).await?;
+        if let Some(delay) = met.late {
+            self.flush().await?;
+            tokio::time::sleep(delay).await;
+        }
         self.not_hanging().await;
         let Answer::Response(frame) = answer else {
             return if matches!(answer, Answer::Nothing) { Ok(()) } else { Err(invalid("closed")) };

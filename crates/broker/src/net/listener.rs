@@ -7,6 +7,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::{
     net::{TcpListener, TcpSocket},
+    sync::watch,
     task::JoinSet,
 };
 use tracing::debug;
@@ -48,8 +49,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Accepts and serves connections until the node is stopped; returns when all of them have ended.
-pub(crate) async fn serve(node: Node, listener: TcpListener) {
+/// Accepts connections until the node is stopped or `moved` to another address, and serves them until it is stopped;
+/// returns when all of them have ended.
+pub(crate) async fn serve(node: Node, listener: TcpListener, mut moved: watch::Receiver<u64>) {
     let mut mode = node.info().watch();
     let mut connections = JoinSet::new();
     loop {
@@ -65,6 +67,7 @@ pub(crate) async fn serve(node: Node, listener: TcpListener) {
                 Err(error) => debug!(node = node.id(), %error, "accept failed"),
             },
             _ = mode.wait_for(|mode| matches!(mode, Mode::Stopped | Mode::Killed)) => break,
+            _ = moved.changed() => break,
         }
         while connections.try_join_next().is_some() {}
     }

@@ -12,7 +12,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -26,8 +26,8 @@ use snapshot::Snapshot;
 pub(crate) use topics::{NewTopic, Topic, Topics};
 
 use crate::{
-    caps::Caps, config::BrokerConfig, faults::Faults, group::Groups, security::Security,
-    transaction::Transactions,
+    caps::Caps, config::BrokerConfig, faults::Faults, group::Groups, lies::Lies,
+    security::Security, transaction::Transactions,
 };
 
 /// The cluster's state; every node holds the same.
@@ -36,11 +36,13 @@ pub(crate) struct Shared {
     pub(crate) cluster_id: String,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) config: BrokerConfig,
-    pub(crate) nodes: Vec<NodeInfo>,
+    /// In the order of their ids.
+    nodes: RwLock<Vec<Arc<NodeInfo>>>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
     pub(crate) faults: Faults,
+    pub(crate) lies: Lies,
     pub(crate) caps: Caps,
     pub(crate) security: Security,
     /// Whether Produce and Fetch name the new leader in their errors (KIP-951).
@@ -64,7 +66,7 @@ impl Shared {
         cluster_id: String,
         data_dir: Option<PathBuf>,
         config: BrokerConfig,
-        nodes: Vec<NodeInfo>,
+        nodes: Vec<Arc<NodeInfo>>,
         security: Security,
     ) -> Self {
         Self {
@@ -74,8 +76,9 @@ impl Shared {
             transactions: Transactions::default(),
             data_dir,
             config,
-            nodes,
+            nodes: RwLock::new(nodes),
             faults: Faults::default(),
+            lies: Lies::default(),
             caps: Caps::default(),
             security,
             leader_hints: AtomicBool::new(true),
@@ -108,17 +111,34 @@ impl Shared {
         }
     }
 
-    pub(crate) fn node(&self, id: i32) -> Option<&NodeInfo> {
-        self.nodes.iter().find(|node| node.id == id)
+    /// All nodes as they are now, running or not, in the order of their ids.
+    pub(crate) fn nodes(&self) -> Vec<Arc<NodeInfo>> {
+        read(&self.nodes).clone()
+    }
+
+    pub(crate) fn node(&self, id: i32) -> Option<Arc<NodeInfo>> {
+        read(&self.nodes).iter().find(|node| node.id == id).cloned()
     }
 
     /// Nodes that are in the cluster: running, or hanging and not yet given up.
-    pub(crate) fn live_nodes(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.nodes.iter().filter(|node| node.is_live())
+    pub(crate) fn live_nodes(&self) -> impl Iterator<Item = Arc<NodeInfo>> {
+        self.nodes().into_iter().filter(|node| node.is_live())
     }
 
     pub(crate) fn is_live(&self, id: i32) -> bool {
-        self.node(id).is_some_and(NodeInfo::is_live)
+        read(&self.nodes).iter().any(|node| node.id == id && node.is_live())
+    }
+
+    /// Takes a node into the cluster; false if there is one with its id.
+    pub(crate) fn add_node(&self, node: Arc<NodeInfo>) -> bool {
+        let mut nodes = write(&self.nodes);
+        let Err(at) = nodes.binary_search_by_key(&node.id, |it| it.id) else { return false };
+        nodes.insert(at, node);
+        true
+    }
+
+    pub(crate) fn remove_node(&self, id: i32) {
+        write(&self.nodes).retain(|it| it.id != id);
     }
 
     /// The node that counts as controller: the first that lives. Every node carries out what a controller does.

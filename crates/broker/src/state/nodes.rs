@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -40,6 +40,22 @@ pub(crate) struct NodeInfo {
     pub(crate) sessions: Mutex<Sessions>,
     requests: Vec<AtomicU64>,
     connects: AtomicU64,
+    /// Connections that are open.
+    open: AtomicUsize,
+    /// Changes when it listens somewhere else from now on.
+    moved: watch::Sender<u64>,
+    /// Metadata leaves it out, although it serves.
+    hidden: AtomicBool,
+}
+
+/// Counts a connection for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Open<'a>(&'a NodeInfo);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl NodeInfo {
@@ -53,11 +69,32 @@ impl NodeInfo {
             sessions: Mutex::default(),
             requests: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),
             connects: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            moved: watch::Sender::new(0),
+            hidden: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         *lock(&self.address)
+    }
+
+    /// Listens there from now on: sockets that listen elsewhere end, connections stay.
+    pub(crate) fn move_to(&self, address: SocketAddr) {
+        *lock(&self.address) = address;
+        self.moved.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn watch_moved(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_hidden(&self, hidden: bool) {
+        self.hidden.store(hidden, Ordering::Relaxed);
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -95,6 +132,16 @@ impl NodeInfo {
 
     pub(crate) fn count_connect(&self) {
         self.connects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is open until the value is dropped.
+    pub(crate) fn count_open(&self) -> Open<'_> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self)
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connects(&self) -> u64 {
