@@ -22,6 +22,7 @@ struct Inner {
     metadata: Option<Arc<MetadataResponse>>,
     /// Coordinators as named, by group or transactional id.
     coordinators: HashMap<String, (i32, SocketAddr)>,
+    controller: Option<i32>,
     /// Leader and epoch as hinted, by topic and partition.
     hints: HashMap<(String, i32), (i32, i32)>,
 }
@@ -29,7 +30,8 @@ struct Inner {
 impl Default for Lies {
     fn default() -> Self {
         let (coordinators, hints) = (HashMap::new(), HashMap::new());
-        Self { inner: Mutex::new(Inner { metadata: None, coordinators, hints }) }
+        let inner = Inner { metadata: None, coordinators, controller: None, hints };
+        Self { inner: Mutex::new(inner) }
     }
 }
 
@@ -52,6 +54,14 @@ impl Lies {
             Some(node) => coordinators.insert(key.to_owned(), node),
             None => coordinators.remove(key),
         };
+    }
+
+    pub(crate) fn controller(&self) -> Option<i32> {
+        lock(&self.inner).controller
+    }
+
+    pub(crate) fn move_controller(&self, node: i32) {
+        lock(&self.inner).controller = Some(node);
     }
 
     pub(crate) fn hint(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {

@@ -41,8 +41,9 @@ use crate::{Config, NodeId, SendError};
 pub(crate) enum Lane {
     /// Metadata, coordinators' short calls, administration.
     General,
-    /// Produce.
-    Produce,
+    /// Produce: the broker answers one request after the other, and with `acks=all` each waits for the replicas. So each
+    /// producer, by its number, has connections of its own.
+    Produce(u32),
     /// Fetch: the broker holds the request until there are records, and answers one after the other. So each
     /// fetcher, by its number, has connections of its own.
     Fetch(u32),

@@ -149,6 +149,17 @@ impl Connections {
         }
     }
 
+    /// Retires the connections of a lane that nobody will use again.
+    pub(crate) fn retire_lane(&self, lane: Lane) {
+        for node in self.lock().nodes.values_mut() {
+            // One that is being dialled ends when it has been idle.
+            if let Some(Slot::Up(connection)) = node.lanes.get(&lane) {
+                connection.retire();
+                node.lanes.remove(&lane);
+            }
+        }
+    }
+
     /// Retires everything.
     pub(crate) fn close(&self) {
         for (_, mut node) in self.lock().nodes.drain() {

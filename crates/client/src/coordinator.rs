@@ -156,7 +156,10 @@ impl Core {
                 Err(error @ SendError::UnsupportedVersion { .. }) => {
                     tracing::warn!(%node, %error, "coordinators cannot be looked up");
                 }
-                Err(error) => tracing::debug!(%node, %error, "no coordinator"),
+                Err(error) => {
+                    self.recorder.error(ApiKey::FindCoordinator);
+                    tracing::debug!(%node, %error, "no coordinator");
+                }
             }
         }
         None
@@ -202,6 +205,9 @@ impl Core {
     /// Gives one answer to all who wait for it, or puts the next attempt off.
     fn found(&self, key: &Key, answer: Result<Coordinator, ErrorCode>) {
         let (kind, name) = key;
+        if answer.is_err() {
+            self.recorder.error(ApiKey::FindCoordinator);
+        }
         let answer = match answer {
             Ok(found) => Ok(self.learn(&found)),
             Err(code) if action::of(code).is_retry() => Err(None),

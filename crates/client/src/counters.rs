@@ -34,9 +34,11 @@ pub struct Counters {
 pub struct ApiCounters {
     /// Requests put on a connection.
     pub requests: u64,
-    /// Answers with an error that concerned the routing of the request, or no usable answer.
+    /// Answers with an error that concerned the routing of the request, or no usable answer. For Produce and Fetch:
+    /// with an error for any partition.
     pub errors: u64,
-    /// Requests that repeated an earlier one.
+    /// Requests that repeated an earlier one, or a part of it. What is asked for again and again anyhow (Metadata, Fetch,
+    /// Heartbeat) has none.
     pub retries: u64,
 }
 

@@ -35,6 +35,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// This node counts as controller for as long as it lives. The others carry out what a controller does all the same, as
+    /// brokers of Kafka since 3.3, which pass it on; [fail](Self::inject) them with `NOT_CONTROLLER` for older ones.
+    pub fn move_controller(&self, node: i32) -> Result<(), Error> {
+        self.info(node)?;
+        self.shared.lies.move_controller(node);
+        Ok(())
+    }
+
     /// Nodes that refuse a Produce because they do not lead the partition hint at this leader and leader epoch (KIP-951), whoever leads. `None`: the
     /// truth again.
     pub fn hint_at(

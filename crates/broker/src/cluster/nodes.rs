@@ -124,9 +124,14 @@ impl Cluster {
         self.start(id)
     }
 
-    /// The node stops in order and leaves the cluster for good; [`add_node`](Self::add_node) may take its id again.
+    /// The node stops in order and leaves the cluster for good, replicas and all where it is not the last;
+    /// [`add_node`](Self::add_node) may take its id again.
     pub fn remove_node(&self, node: i32) -> Result<(), Error> {
         self.stop(node)?;
+        for topic in self.shared.topics.all() {
+            topic.partitions().iter().for_each(|it| it.lock().leadership.forget(node));
+        }
+        self.shared.save_or_warn();
         self.shared.remove_node(node);
         lock(&self.seats).retain(|seat| seat.info.id != node);
         Ok(())

@@ -141,9 +141,10 @@ impl Shared {
         write(&self.nodes).retain(|it| it.id != id);
     }
 
-    /// The node that counts as controller: the first that lives. Every node carries out what a controller does.
+    /// The node that counts as controller: the one chosen by hand if it lives, else the first that does. Every node carries out what a controller does.
     pub(crate) fn controller(&self) -> i32 {
-        self.live_nodes().next().map_or(-1, |node| node.id)
+        let chosen = self.lies.controller().filter(|&id| self.is_live(id));
+        chosen.unwrap_or_else(|| self.live_nodes().next().map_or(-1, |node| node.id))
     }
 
     /// A producer id that nobody had before.

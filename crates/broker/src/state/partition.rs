@@ -28,6 +28,17 @@ pub(crate) struct Leadership {
     pub(crate) isr: Vec<i32>,
 }
 
+impl Leadership {
+    /// The node is no replica any more, unless it is the only one.
+    pub(crate) fn forget(&mut self, node: i32) {
+        for list in [&mut self.replicas, &mut self.isr] {
+            if list.iter().any(|it| *it != node) {
+                list.retain(|it| *it != node);
+            }
+        }
+    }
+}
+
 /// What the lock guards.
 #[derive(Debug)]
 pub(crate) struct PartitionState {

@@ -34,7 +34,7 @@ use super::{
     wire,
 };
 use crate::{
-    Address, Broker, NodeId, SendError,
+    Address, ApiKey, Broker, NodeId, SendError,
     connection::Lane,
     core::Core,
     metadata::{Hint, Why},
@@ -180,8 +180,9 @@ impl Driver {
         let now = Instant::now();
         match answer {
             Answer::Fetched { node, slot, result } => {
-                if let Ok(fetched) = &result {
-                    self.hints(&fetched.response);
+                match &result {
+                    Ok(fetched) => self.hints(&fetched.response),
+                    Err(_) => self.core.recorder.error(ApiKey::Fetch),
                 }
                 self.engine.update(&self.core.metadata(), now);
                 self.engine.fetched(node, slot, result, now);
@@ -201,6 +202,10 @@ impl Driver {
 
     /// Leaders that the answer names (KIP-951).
     fn hints(&self, response: &FetchResponse) {
+        let mut partitions = response.responses.iter().flat_map(|it| &it.partitions);
+        if response.error_code != 0 || partitions.any(|it| it.error_code != 0) {
+            self.core.recorder.error(ApiKey::Fetch);
+        }
         let metadata = self.core.metadata();
         let mut leaders = Vec::new();
         for topic in &response.responses {

@@ -371,6 +371,7 @@ impl Drop for Driver {
         // Also when the I/O thread ends before the member does.
         let tracked: Vec<_> = std::mem::take(&mut self.tracked).into_iter().collect();
         self.core.untrack_topics(&tracked);
+        self.core.connections.retire_lane(self.lane);
         let left = GroupError::Left { group: self.config.group_id.clone() };
         for command in self.shared.mailbox.close() {
             if let Command::Commit(job) = command {

@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use roka_protocol::ErrorCode;
 use roka_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use roka_protocol::{ApiKey, ErrorCode};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -236,7 +236,7 @@ impl Core {
     pub(crate) async fn quick_reply<T>(
         &self,
         node: NodeId,
-        api: roka_protocol::ApiKey,
+        api: ApiKey,
         reply: impl Future<Output = Result<T, SendError>>,
     ) -> Result<T, SendError> {
         let patience = HEDGE.min(self.config().request_timeout);
@@ -263,7 +263,7 @@ impl Core {
             ..MetadataRequest::default()
         };
         let reply = connection.start_in(version, &request, self.config().request_timeout)?;
-        self.quick_reply(node, roka_protocol::ApiKey::Metadata, reply).await
+        self.quick_reply(node, ApiKey::Metadata, reply).await
     }
 
     /// Asks one broker after the other until one answers usefully.
@@ -274,6 +274,7 @@ impl Core {
             tried.push(node);
             match self.ask_metadata(node, topics).await {
                 Ok(answer) if answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.0 => {
+                    self.recorder.error(ApiKey::Metadata);
                     tracing::warn!(%node, "the cluster asks to start from the bootstrap addresses");
                     self.apply(Update::Rebootstrap);
                 }
@@ -295,6 +296,7 @@ impl Core {
                 }
                 Err(SendError::Connect { dialled: false, .. }) => {}
                 Err(error) => {
+                    self.recorder.error(ApiKey::Metadata);
                     if let SendError::Security { dialled: true, error, address, .. } = &error {
                         tracing::warn!(%node, %address, %error, "no metadata");
                     } else {

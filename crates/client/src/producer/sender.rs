@@ -19,7 +19,7 @@ mod transact;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use roka_protocol::messages::init_producer_id::InitProducerIdRequest;
@@ -50,6 +50,9 @@ use crate::{Error, NodeId, SendError, Subject};
 
 /// A batch that is open for that much longer than the linger time has to wait for something.
 const SLOW: Duration = Duration::from_millis(10);
+
+/// Numbers producers, for their lanes.
+static PRODUCERS: AtomicU32 = AtomicU32::new(0);
 
 /// What the sender is told.
 #[derive(Debug)]
@@ -102,6 +105,8 @@ pub(crate) struct Sender {
     shared: Arc<Shared>,
     events: mpsc::UnboundedReceiver<Event>,
     tell: mpsc::UnboundedSender<Event>,
+    /// Its own connections.
+    lane: Lane,
     mode: Mode,
     /// A new identity is asked for.
     identifying: bool,
@@ -134,6 +139,7 @@ impl Sender {
             shared,
             events,
             tell: tell.clone(),
+            lane: Lane::Produce(PRODUCERS.fetch_add(1, Ordering::Relaxed)),
             mode,
             identifying: false,
             identify_at: None,
@@ -477,6 +483,7 @@ async fn request_identity(core: &Arc<Core>) -> Result<Option<Identity>, Error> {
 /// When the client is closed nobody delivers any more: records are refused, and all who wait are told.
 impl Drop for Sender {
     fn drop(&mut self) {
+        self.core.connections.retire_lane(self.lane);
         for topic in &self.topics {
             self.core.untrack_topics(&[&topic.state.name]);
         }

@@ -3,12 +3,21 @@
 //! `cargo test -p roka-client --test scenarios`, which prints them as a table.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "../producer/support.rs"]
+#[allow(dead_code, reason = "only its reader of logs is of use here")]
+mod log;
+mod rebootstrap;
 mod s1_leader_moves;
+mod s2_coordinator;
+mod s5_scale_in;
 mod support;
 mod table;
+mod writer;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    table::run(s1_leader_moves::rows())
+    let parts =
+        [rebootstrap::rows(), s1_leader_moves::rows(), s2_coordinator::rows(), s5_scale_in::rows()];
+    table::run(parts.into_iter().flatten().collect())
 }

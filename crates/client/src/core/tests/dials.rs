@@ -26,7 +26,7 @@ async fn all_who_want_a_connection_wait_for_one_dial() {
         want.await.unwrap();
     }
     assert_eq!(net.dials("a:1"), 1);
-    core.connection(seed(), Lane::Produce).await.unwrap();
+    core.connection(seed(), Lane::Produce(0)).await.unwrap();
     assert_eq!(net.dials("a:1"), 2, "lanes have connections of their own");
     assert_eq!(core.counters().connects, 2);
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roka_protocol::ErrorCode;
 use roka_protocol::messages::produce::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
+use roka_protocol::{ApiKey, ErrorCode};
 use tokio::time::Instant;
 
 use super::Sender;
@@ -56,6 +56,7 @@ impl Sender {
     /// No answer: nobody knows what became of the batches.
     fn lost(&mut self, generation: u64, sent: &[Sent], error: &SendError, now: Instant) {
         tracing::debug!(%error, batches = sent.len(), "produce request lost");
+        self.core.recorder.error(ApiKey::Produce);
         self.learn();
         let unsent = matches!(error, SendError::Disconnected { sent: false, .. });
         for one in sent {
@@ -83,7 +84,7 @@ impl Sender {
         {
             link.throttle(now + Duration::from_millis(response.throttle_time_ms as u64));
         }
-        let mut stale = false;
+        let (mut stale, mut refused) = (false, false);
         // Brokers answer in the order of the request, as a rule: the next one is then the last here.
         sent.reverse();
         for topic in &response.responses {
@@ -92,11 +93,16 @@ impl Sender {
                 if let Some(at) = at {
                     let one = sent.remove(at);
                     stale |= self.judge_one(&one, answer, now);
+                    refused |= answer.error_code != 0;
                 }
             }
         }
         for one in sent {
+            refused = true;
             self.failed(&one, Failure::Retry, Obstacle::Unanswered, now, true);
+        }
+        if refused {
+            self.core.recorder.error(ApiKey::Produce);
         }
         if stale {
             self.core.request_refresh(generation, Why::Stale);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use roka_protocol::ApiKey;
 use roka_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use roka_protocol::records::{Compression, ProducerFields};
 use tokio::time::Instant;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::answers::{Answered, Sent};
 use super::part::{Leader, Part};
 use super::{Event, Mode, Sender};
-use crate::connection::{Connection, Lane};
+use crate::connection::Connection;
 use crate::late::LATE;
 use crate::producer::batch::{Batch, Format};
 use crate::producer::error::{Obstacle, ProduceError};
@@ -142,9 +143,9 @@ impl Sender {
     fn dial(&mut self, node: NodeId) {
         let Some(link) = self.links.get_mut(&node).filter(|link| !link.dialling) else { return };
         link.dialling = true;
-        let (core, tell) = (self.core.clone(), self.tell.clone());
+        let (core, tell, lane) = (self.core.clone(), self.tell.clone(), self.lane);
         self.core.spawn(async move {
-            let connected = core.connection(node, Lane::Produce).await;
+            let connected = core.connection(node, lane).await;
             // The producer may be gone.
             let _ = tell.send(Event::Connected(node, connected));
         });
@@ -186,7 +187,7 @@ impl Sender {
         };
         self.shared.modern.store(version >= 3, std::sync::atomic::Ordering::Relaxed);
         let mut request = self.request();
-        let (mut sent, mut size, mut id_less) = (Vec::new(), 0, false);
+        let (mut sent, mut size, mut id_less, mut repeats) = (Vec::new(), 0, false, false);
         let mut again = Vec::new();
         while let Some(&index) = ready.front() {
             let (next, wire_size) = self.peek(index, now);
@@ -206,6 +207,7 @@ impl Sender {
                 id_less |= topic.id == roka_protocol::Uuid::default();
                 add(&mut request, topic, self.parts[index as usize].slot.partition, bytes);
                 sent.push(one);
+                repeats |= next == Next::Again;
             }
             if self.peek(index, now).0 != Next::Nothing {
                 again.push(index);
@@ -214,6 +216,9 @@ impl Sender {
         ready.extend(again);
         if sent.is_empty() {
             return false;
+        }
+        if repeats {
+            self.core.recorder.retry(ApiKey::Produce);
         }
         let version = if id_less { version.min(FIRST_WITH_TOPIC_IDS - 1) } else { version };
         self.start(connection, version, &request, sent);
