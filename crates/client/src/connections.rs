@@ -131,12 +131,18 @@ impl Connections {
         health.is_some_and(|it| it.backoff.is_some() && matches!(it.problem, Problem::Trust(_)))
     }
 
-    /// Retires what the metadata does not name any more, and what moved to another address.
+    /// Retires what the metadata does not name any more, and what moved to another address; of the bootstrap addresses those
+    /// where no broker listens that is named.
     pub(crate) fn reconcile(&self, metadata: &Metadata, seeds: &[Address]) {
         let mut state = self.lock();
         state.nodes.retain(|id, node| {
-            let stays = id.as_seed().is_some()
-                || metadata.brokers.get(id).is_some_and(|broker| broker.address == node.address);
+            // A bootstrap address is dialled when it is needed again.
+            let stays = match id.as_seed() {
+                Some(_) => metadata.brokers.values().any(|broker| broker.address == node.address),
+                None => {
+                    metadata.brokers.get(id).is_some_and(|broker| broker.address == node.address)
+                }
+            };
             if !stays {
                 node.retire();
             }

@@ -315,6 +315,7 @@ async fn look_up(core: Arc<Core>) {
                 let mut state = core.coordinators.lock();
                 for key in &keys {
                     if let Some(lookup) = state.lookups.get_mut(key) {
+                        core.recorder.retry(ApiKey::FindCoordinator);
                         let wait = core.next_wait(&mut lookup.backoff);
                         lookup.retry_at = dial_at.unwrap_or_else(|| Instant::now() + wait);
                     }

@@ -23,7 +23,7 @@ use crate::late::LATE;
 use crate::metadata::Why;
 use crate::outcome::Outcome;
 use crate::retry::{Backoff, Deadline};
-use crate::{Error, NodeId, SendError, Subject};
+use crate::{Address, Error, NodeId, SendError, Subject};
 
 /// A topic that was made a moment ago may not be known to all brokers yet; one that is unknown for longer
 /// does not exist.
@@ -107,6 +107,8 @@ struct Call<'a> {
     last: Option<Error>,
     /// Where the last attempt failed.
     failed: Option<Place>,
+    /// Where that broker listened.
+    address: Option<Address>,
     /// Metadata of that generation led there; none if it is not to blame.
     stale: Option<u64>,
     /// Brokers that were asked in vain, where any will do.
@@ -171,6 +173,7 @@ impl Core {
             backoff: self.backoff(),
             last: None,
             failed: None,
+            address: None,
             stale: None,
             tried: Vec::new(),
             free_retry: true,
@@ -181,6 +184,7 @@ impl Core {
             let found = timeout_at(deadline.at(), next).await;
             let place = found.map_err(|_| call.timeout())??;
             let generation = self.metadata().generation;
+            call.address = self.address_of(place.node);
             let answer = timeout_at(deadline.at(), async {
                 // An attempt that is given up had its request sent whole; only its answer is dropped.
                 tokio::select! {
@@ -233,7 +237,10 @@ impl Call<'_> {
             self.core.request_refresh(generation, Why::Stale);
         }
         let place = self.locate().await?;
-        if place != failed {
+        // A broker that listens elsewhere now is another one under the same number.
+        let address = self.core.address_of(place.node);
+        let elsewhere = self.address.is_some() && address.is_some() && address != self.address;
+        if place != failed || elsewhere {
             return Ok(place);
         }
         let wait = self.core.next_wait(&mut self.backoff);

@@ -40,15 +40,19 @@ impl Handler for FindCoordinatorRequest {
     }
 
     fn refuse(&self, error: ErrorCode) -> FindCoordinatorResponse {
-        let coordinators = self.coordinator_keys.iter().map(|key| none(key.clone(), error));
-        FindCoordinatorResponse {
-            error_code: error.0,
-            error_message: None,
-            node_id: -1,
-            port: -1,
-            coordinators: coordinators.collect(),
-            ..Default::default()
+        let keys = &self.coordinator_keys;
+        if keys.is_empty() {
+            return FindCoordinatorResponse {
+                error_code: error.0,
+                error_message: None,
+                node_id: -1,
+                port: -1,
+                ..Default::default()
+            };
         }
+        // These versions have no error for the whole.
+        let coordinators = keys.iter().map(|key| none(key.clone(), error)).collect();
+        FindCoordinatorResponse { coordinators, ..Default::default() }
     }
 }
 

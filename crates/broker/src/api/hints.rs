@@ -25,7 +25,9 @@ pub(super) fn endpoints<'a>(
     node: &'a Node,
     leaders: &'a [i32],
 ) -> impl Iterator<Item = (i32, String, i32, Option<String>)> + 'a {
-    let named = node.shared.nodes().into_iter().filter(|it| leaders.contains(&it.id));
+    // As a rule there is nothing to name.
+    let nodes = if leaders.is_empty() { Vec::new() } else { node.shared.nodes() };
+    let named = nodes.into_iter().filter(|it| leaders.contains(&it.id));
     named.map(|it| {
         let address = it.address();
         (it.id, address.ip().to_string(), i32::from(address.port()), it.rack.clone())

@@ -6,6 +6,8 @@
 //! - The leader names the follower in the consumer's rack although that follower may lag: what a leader knows of its
 //!   followers is a moment old.
 
+use std::sync::Arc;
+
 use roka_protocol::ErrorCode;
 
 use super::{NodeInfo, PartitionState};
@@ -72,7 +74,7 @@ impl PartitionState {
     /// Whom the leader names to a consumer in `rack` that wants `offset`; `None`: the leader serves it itself.
     pub(crate) fn preferred_replica(
         &self,
-        nodes: &[NodeInfo],
+        nodes: impl FnOnce() -> Vec<Arc<NodeInfo>>,
         rack: &str,
         offset: i64,
     ) -> Option<i32> {
@@ -86,6 +88,7 @@ impl PartitionState {
         if offset < self.log.start() || offset > self.log.end() {
             return None;
         }
+        let nodes = nodes();
         let near =
             |id: &i32| nodes.iter().any(|it| it.id == *id && it.rack.as_deref() == Some(rack));
         let live = |id: &i32| nodes.iter().any(|it| it.id == *id && it.is_live());

@@ -53,6 +53,10 @@ impl Metadata {
                     next.brokers.insert(broker.id, broker);
                 }
                 next.hints(leaders);
+                if next.same_content(self) {
+                    // Who was led astray must not take it for something newer.
+                    return None;
+                }
             }
             Update::Rebootstrap => next.brokers.clear(),
             Update::Forget(topics) => {

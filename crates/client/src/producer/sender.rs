@@ -339,6 +339,9 @@ impl Sender {
                 self.parts[topic.parts[partition] as usize].led_by(leader);
             }
         }
+        for (node, link) in &mut self.links {
+            link.listens_at(metadata.brokers.get(node).map(|broker| &broker.address));
+        }
         self.links.retain(|node, link| metadata.brokers.contains_key(node) || link.is_used());
         for (topic, was) in recreated {
             self.recreated(topic, was);

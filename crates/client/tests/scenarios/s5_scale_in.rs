@@ -191,6 +191,8 @@ async fn s5f(row: Row) {
         let asked = since.sent(ApiKey::FindCoordinator);
         assert!((1..=2).contains(&asked), "{asked} FindCoordinator");
         row.measured(format!("{round}: {}", since.summary()));
+        // It stays where it is when the other comes back.
+        cluster.move_coordinator("g", cluster.coordinator("g").unwrap()).unwrap();
         cluster.start(leaving).unwrap();
     }
     let committed = consumer.group().committed(&[TopicPartition::new("t", 0)]).await.unwrap();

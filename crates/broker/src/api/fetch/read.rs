@@ -112,7 +112,7 @@ fn read(
     if from_followers
         && state.leadership.leader == Some(node.id())
         && let Some(replica) =
-            state.preferred_replica(&node.shared.nodes, &limits.rack, asked.fetch_offset)
+            state.preferred_replica(|| node.shared.nodes(), &limits.rack, asked.fetch_offset)
     {
         data.preferred_read_replica = replica;
         return data;

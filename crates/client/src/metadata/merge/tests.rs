@@ -139,7 +139,7 @@ fn hints_need_a_newer_epoch_and_a_known_broker() {
         brokers: Vec::new(),
     };
     for ignored in [hint(2, 5, 0), hint(2, 4, 0), hint(9, 6, 0), hint(2, 6, 1), hint(2, 6, -1)] {
-        assert_eq!(leaders(&before.after(ignored).unwrap()), [(1, 5)]);
+        assert!(before.after(ignored).is_none(), "it is nothing newer");
     }
     assert_eq!(leaders(&before.after(hint(2, 6, 0)).unwrap()), [(2, 6)]);
 }

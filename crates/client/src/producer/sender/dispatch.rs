@@ -18,7 +18,7 @@ use crate::producer::error::{Obstacle, ProduceError};
 use crate::producer::sequencer::{Failure, Next, Reaction, Stamp};
 use crate::producer::transaction::Level;
 use crate::retry::Backoff;
-use crate::{NodeId, SendError};
+use crate::{Address, NodeId, SendError};
 
 /// Since Produce v13 topics are named by id (KIP-516).
 pub(super) const FIRST_WITH_TOPIC_IDS: i16 = 13;
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     /// Not dialled before.
     pub(crate) retry_at: Option<Instant>,
     backoff: Backoff,
+    /// Where the broker listened, as far as was known, when it was dialled in vain.
+    dialled: Option<Option<Address>>,
     pub(crate) in_flight: usize,
     /// Then the next answer is late: metadata is asked for meanwhile.
     late_at: Option<Instant>,
@@ -48,6 +50,7 @@ impl Link {
             dialling: false,
             retry_at: None,
             backoff,
+            dialled: None,
             in_flight: 0,
             late_at: None,
             turn: 0,
@@ -82,6 +85,15 @@ impl Link {
     fn open(&mut self) -> Option<Connection> {
         self.connection = self.connection.take().filter(Connection::is_open);
         self.connection.clone()
+    }
+
+    /// The broker listens there now: a wait after dialling another address is over.
+    pub(crate) fn listens_at(&mut self, address: Option<&Address>) {
+        if self.dialled.as_ref().is_some_and(|dialled| dialled.as_ref() != address) {
+            self.dialled = None;
+            self.retry_at = None;
+            self.backoff.reset();
+        }
     }
 
     /// Nothing is sent before that time: the broker asked for it.
@@ -159,10 +171,15 @@ impl Sender {
             Ok(connection) => {
                 link.backoff.reset();
                 link.retry_at = None;
+                link.dialled = None;
                 link.connection = Some(connection);
             }
             Err(error) => {
                 link.retry_at = Some(Instant::now() + core.next_wait(&mut link.backoff));
+                link.dialled = Some(match &error {
+                    SendError::Connect { address, .. } => Some(address.clone()),
+                    _ => None,
+                });
                 let led = |part: &&mut Part| part.leader.is_some_and(|(leader, _)| leader == node);
                 for part in self.parts.iter_mut().filter(led) {
                     part.obstacle = Some(Obstacle::Send(error.clone()));
