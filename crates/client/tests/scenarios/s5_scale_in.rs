@@ -230,7 +230,9 @@ async fn s5g(row: Row) {
         write().await;
         client.refresh_metadata().await.unwrap();
         until("connections to leaving brokers are closed", || open(2) + open(3) == 0).await;
-        [2, 3].into_iter().for_each(|node| cluster.stop(node).unwrap());
+        for node in [2, 3] {
+            cluster.stop(node).unwrap();
+        }
         write().await;
         let least = handle.metrics().num_alive_tasks();
         for node in [2, 3] {

@@ -71,7 +71,9 @@ pub(crate) fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let arguments = Arguments::read();
     let mut chosen: Vec<_> = scenarios.into_iter().filter(|it| arguments.takes(it.id)).collect();
     if arguments.list {
-        chosen.iter().for_each(|it| println!("{}: test", it.id));
+        for it in &chosen {
+            println!("{}: test", it.id);
+        }
         return ExitCode::SUCCESS;
     }
     chosen.reverse();

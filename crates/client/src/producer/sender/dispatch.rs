@@ -34,8 +34,10 @@ pub(crate) struct Link {
     /// Not dialled before.
     pub(crate) retry_at: Option<Instant>,
     backoff: Backoff,
-    /// Where the broker listened, as far as was known, when it was dialled in vain.
-    dialled: Option<Option<Address>>,
+    /// It was dialled in vain.
+    unreached: bool,
+    /// Where it listened then, as far as was known.
+    dialled: Option<Address>,
     pub(crate) in_flight: usize,
     /// Then the next answer is late: metadata is asked for meanwhile.
     late_at: Option<Instant>,
@@ -50,6 +52,7 @@ impl Link {
             dialling: false,
             retry_at: None,
             backoff,
+            unreached: false,
             dialled: None,
             in_flight: 0,
             late_at: None,
@@ -89,8 +92,8 @@ impl Link {
 
     /// The broker listens there now: a wait after dialling another address is over.
     pub(crate) fn listens_at(&mut self, address: Option<&Address>) {
-        if self.dialled.as_ref().is_some_and(|dialled| dialled.as_ref() != address) {
-            self.dialled = None;
+        if self.unreached && self.dialled.as_ref() != address {
+            self.unreached = false;
             self.retry_at = None;
             self.backoff.reset();
         }
@@ -171,15 +174,16 @@ impl Sender {
             Ok(connection) => {
                 link.backoff.reset();
                 link.retry_at = None;
-                link.dialled = None;
+                link.unreached = false;
                 link.connection = Some(connection);
             }
             Err(error) => {
                 link.retry_at = Some(Instant::now() + core.next_wait(&mut link.backoff));
-                link.dialled = Some(match &error {
+                link.unreached = true;
+                link.dialled = match &error {
                     SendError::Connect { address, .. } => Some(address.clone()),
                     _ => None,
-                });
+                };
                 let led = |part: &&mut Part| part.leader.is_some_and(|(leader, _)| leader == node);
                 for part in self.parts.iter_mut().filter(led) {
                     part.obstacle = Some(Obstacle::Send(error.clone()));
