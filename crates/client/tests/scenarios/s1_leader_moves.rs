@@ -174,8 +174,10 @@ async fn s1f(row: Row) {
     let error = write("lost").await.unwrap_err();
     row.measured(format!("failed after {}", ms(begin.elapsed())));
     assert!(begin.elapsed() >= timeout, "{:?}", begin.elapsed());
-    let leaderless =
-        matches!(&error, ProduceError::DeliveryTimeout { last: Some(Obstacle::Leaderless), .. });
+    let leaderless = matches!(
+        &error,
+        ProduceError::DeliveryTimeout { last: Some(last), .. } if matches!(**last, Obstacle::Leaderless)
+    );
     assert!(leaderless, "{error}");
     cluster.elect("t", 0).unwrap();
     write("b").await.unwrap();
