@@ -257,3 +257,51 @@ fn a_message_set_of_an_old_broker_is_read() {
     assert_eq!(chunk.next().offset, 3);
     assert_eq!(seen(chunk), [1, 2]);
 }
+
+#[test]
+fn a_marker_that_comes_twice_ends_one_transaction() {
+    let mut chunk = Log::default()
+        .transactional(0, 2, 1)
+        .marker(2, 1, ABORT)
+        .marker(3, 1, ABORT)
+        .marker(4, 9, ABORT)
+        .transactional(5, 2, 1)
+        .marker(7, 1, COMMIT)
+        .transactional(8, 2, 1)
+        .marker(10, 1, ABORT)
+        .marker(11, 1, ABORT)
+        .batch(12, 1)
+        .chunk(0);
+    chunk.aborted = [(1, 8), (1, 0)]
+        .map(|(producer_id, first_offset)| AbortedTransaction { producer_id, first_offset })
+        .to_vec();
+    assert_eq!(chunk.next().offset, 13);
+    assert_eq!(seen(chunk), [5, 6, 12]);
+}
+
+#[test]
+fn a_transaction_that_began_before_the_chunk_is_aborted_in_it() {
+    // The reader begins in the midst of it; the broker names its first offset, which lies before.
+    let mut chunk = Log::default()
+        .transactional(10, 2, 1)
+        .transactional(12, 1, 2)
+        .marker(13, 1, ABORT)
+        .transactional(14, 1, 1)
+        .marker(15, 2, COMMIT)
+        .chunk(11);
+    chunk.aborted = vec![AbortedTransaction { producer_id: 1, first_offset: 3 }];
+    assert_eq!(seen(chunk), [12, 14]);
+}
+
+#[test]
+fn records_outside_of_transactions_are_never_hidden() {
+    // The same producer id, but the batch is not of a transaction.
+    let plain = ProducerFields { id: 1, epoch: 0, base_sequence: 0, transactional: false };
+    let mut chunk = Log::default()
+        .transactional(0, 1, 1)
+        .batch_of(1, 1, plain, Compression::None)
+        .marker(2, 1, ABORT)
+        .chunk(0);
+    chunk.aborted = vec![AbortedTransaction { producer_id: 1, first_offset: 0 }];
+    assert_eq!(seen(chunk), [1]);
+}

@@ -32,6 +32,8 @@ pub enum Start {
     Latest,
     /// At the first record of that time or later, in milliseconds since 1970; at the end if there is none.
     Timestamp(i64),
+    /// At the first record that is no older than this when it is looked for; at the end if there is none (KIP-1106).
+    Ago(Duration),
 }
 
 impl From<Position> for Start {
@@ -47,6 +49,9 @@ pub enum ResetPolicy {
     Earliest,
     /// Go on after the last record there is.
     Latest,
+    /// Go on at the first record that is no older than this by then; after the last one if there is none
+    /// (KIP-1106, `by_duration`).
+    Ago(Duration),
     /// Stop that partition with an error; the others go on. The default: records are never skipped silently.
     #[default]
     Fail,

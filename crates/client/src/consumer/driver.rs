@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use roka_protocol::{
@@ -351,7 +351,7 @@ async fn list(
     let send = async {
         let connection = core.connection(node, Lane::General).await?;
         let version = connection.version_of::<ListOffsetsRequest>(None)?;
-        let request = wire::list(wants, config, version);
+        let request = wire::list(wants, config, version, now_ms());
         connection.start_in(version, &request, core.config().request_timeout)?.await
     };
     match send.await {
@@ -394,6 +394,12 @@ async fn validate(
             vec![Err(None); wants.len()]
         }
     }
+}
+
+/// Milliseconds since 1970 by the system's clock.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn report(api: &str, node: NodeId, error: &SendError) {

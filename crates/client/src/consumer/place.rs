@@ -246,13 +246,11 @@ impl Place {
         }
     }
 
-    /// The node could not be reached, or knows nothing of us. True if it was a replica: the leader is next.
-    pub(super) fn unreachable(&mut self, node: NodeId) -> bool {
-        let was_replica = self.replica.is_some_and(|(replica, _)| replica == node);
-        if was_replica {
-            self.replica = None;
+    /// The node could not be reached. If it was a replica the leader is next, and that replica not for a while.
+    pub(super) fn unreachable(&mut self, node: NodeId, now: Instant, rng: &mut fastrand::Rng) {
+        if self.replica.is_some_and(|(replica, _)| replica == node) {
+            self.leave_replica(node, now, rng);
         }
-        was_replica
     }
 
     /// The partition is not read on after what was delivered: the reader will meet an error in it.
@@ -321,7 +319,8 @@ impl Place {
         }
     }
 
-    fn leave_replica(&mut self, node: NodeId, now: Instant, rng: &mut fastrand::Rng) {
+    /// Back to the leader, and that replica not for a while.
+    pub(super) fn leave_replica(&mut self, node: NodeId, now: Instant, rng: &mut fastrand::Rng) {
         self.replica = None;
         let mut backoff = match self.ban.take() {
             Some(ban) if ban.node == node => ban.backoff,
@@ -335,6 +334,7 @@ impl Place {
         let start = match self.policy {
             ResetPolicy::Earliest => Start::Earliest,
             ResetPolicy::Latest => Start::Latest,
+            ResetPolicy::Ago(age) => Start::Ago(age),
             ResetPolicy::Fail => {
                 let (partition, offset) = (self.name.clone(), position.offset);
                 return self.stop(FetchError::OutOfRange { partition, offset, log_start });

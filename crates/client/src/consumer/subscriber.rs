@@ -205,7 +205,10 @@ impl Consumer {
                     return Ok(chunk);
                 }
                 Next::Fetch(Some(FetchEvent::Failed { error, .. })) => return Err(error.into()),
-                Next::Fetch(Some(FetchEvent::Reset(_))) => {}
+                Next::Fetch(Some(FetchEvent::Reset(reset))) => {
+                    // What was read before lies outside of the log: not to be committed any more.
+                    self.delivered.remove(&reset.partition);
+                }
                 Next::Fetch(None) => return Err(Error::Closed.into()),
             }
         }

@@ -17,7 +17,7 @@ use roka_protocol::{
 };
 
 use super::{
-    FetcherConfig, Position,
+    FetcherConfig, Position, Start,
     engine::{FetchPlan, ListWant, ValidateWant},
 };
 use crate::TopicPartition;
@@ -91,13 +91,33 @@ pub(super) fn fetch(
     }
 }
 
-/// The `ListOffsets` for these wants.
-pub(super) fn list(wants: &[ListWant], config: &FetcherConfig, version: i16) -> ListOffsetsRequest {
+/// What `ListOffsets` calls the ends of a log.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+fn timestamp(start: Start, now_ms: i64) -> i64 {
+    match start {
+        Start::Earliest => EARLIEST,
+        Start::Latest | Start::At(_) => LATEST,
+        Start::Timestamp(at) => at,
+        Start::Ago(age) => {
+            now_ms.saturating_sub_unsigned(age.as_millis().try_into().unwrap_or(u64::MAX)).max(0)
+        }
+    }
+}
+
+/// The `ListOffsets` for these wants, `now_ms` after 1970.
+pub(super) fn list(
+    wants: &[ListWant],
+    config: &FetcherConfig,
+    version: i16,
+    now_ms: i64,
+) -> ListOffsetsRequest {
     let topics = by_topic(wants, |want| &want.name).into_iter().map(|(name, wants)| {
         let partition = |want: &&ListWant| ListOffsetsPartition {
             partition_index: want.name.partition,
             current_leader_epoch: want.attempt.leader.map_or(-1, |(_, epoch)| epoch),
-            timestamp: want.timestamp,
+            timestamp: timestamp(want.start, now_ms),
             ..ListOffsetsPartition::default()
         };
         let partitions = wants.iter().map(partition).collect();
@@ -124,7 +144,8 @@ pub(super) fn listed(
     let offset = found.old_style_offsets.first().copied().unwrap_or(found.offset);
     if offset < 0 {
         // No record of that time or later. The ends of the log are always there.
-        return if want.timestamp < 0 { Err(None) } else { Ok(None) };
+        let by_time = matches!(want.start, Start::Timestamp(0..) | Start::Ago(_));
+        return if by_time { Ok(None) } else { Err(None) };
     }
     // The epoch that comes with it is the one of the record *at* the offset, not before it.
     Ok(Some(Position::at(offset)))

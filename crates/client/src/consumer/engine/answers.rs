@@ -83,10 +83,11 @@ impl Engine {
         }
         // The next connection may be to another version.
         self.node(id).sessionless = false;
+        let mut rng = self.rng.fork();
         for name in flight.asked.keys() {
             if let Some(part) = self.parts.get_mut(name) {
                 part.flow.set_answered(false);
-                part.place.unreachable(id);
+                part.place.unreachable(id, now, &mut rng);
                 part.patient = false;
             }
         }
@@ -163,7 +164,7 @@ impl Engine {
         now: Instant,
     ) {
         let mut rng = self.rng.fork();
-        let lease = self.lease;
+        let (lease, known_brokers) = (self.lease, self.metadata.clone());
         let Some(part) = self.parts.get_mut(name) else { return };
         let code = ErrorCode(data.error_code);
         let diverging = &data.diverging_epoch;
@@ -186,7 +187,14 @@ impl Engine {
             && !has_records
         {
             part.patient = false;
-            return part.place.prefer(replica, now, lease);
+            if known_brokers.brokers.contains_key(&replica) {
+                part.place.prefer(replica, now, lease);
+            } else {
+                // It is new, or gone: the leader meanwhile.
+                part.place.leave_replica(replica, now, &mut rng);
+                self.refresh = true;
+            }
+            return;
         }
         let behind = part.position().is_some_and(|it| it.offset < data.high_watermark);
         if has_records {

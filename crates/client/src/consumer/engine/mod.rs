@@ -96,7 +96,7 @@ pub(super) struct ListWant {
     pub(super) name: TopicPartition,
     /// The request it is in.
     pub(super) number: u64,
-    pub(super) timestamp: i64,
+    pub(super) start: Start,
     pub(super) attempt: Attempt,
 }
 

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     NodeId, TopicPartition,
     consumer::{
-        Start,
         place::Stage,
         session::{SessionPlan, Want},
     },
@@ -24,8 +23,6 @@ const BRISK_WAIT: Duration = Duration::from_millis(100);
 const EXPRESS_WAIT: Duration = Duration::from_millis(1);
 /// What a partition of which nothing is on its way may always ask for, in bytes, also of a full queue.
 const STARVED_BYTES: usize = 16 << 10;
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 
 /// A partition that can be fetched now.
 struct Ready {
@@ -60,12 +57,8 @@ impl Bucket {
         match part.place.stage() {
             Stage::Stopped => {}
             Stage::Seeking(search) => {
-                let timestamp = match search.start {
-                    Start::Earliest => EARLIEST,
-                    Start::Latest | Start::At(_) => LATEST,
-                    Start::Timestamp(at) => at,
-                };
-                self.lists.push(ListWant { name, number, timestamp, attempt });
+                let start = search.start;
+                self.lists.push(ListWant { name, number, start, attempt });
             }
             Stage::Validating(position) => {
                 self.validates.push(ValidateWant { name, number, position, attempt });

@@ -389,7 +389,7 @@ fn out_of_range_at_the_leader_follows_the_policy() {
     bench.refuse(&sent, 0, ErrorCode::OFFSET_OUT_OF_RANGE);
     let actions = bench.poll();
     let [Action::List { node: NodeId(1), wants }] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!(wants[0].timestamp, -2);
+    assert_eq!(wants[0].start, Start::Earliest);
     bench.engine.listed(&wants[0], Ok(Some(Position::at(70))), bench.now);
     let FetchEvent::Reset(reset) = bench.event() else { panic!() };
     assert_eq!((reset.from, reset.to, reset.reason), (Some(50), 70, ResetReason::OutOfRange));

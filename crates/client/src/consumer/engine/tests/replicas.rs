@@ -54,10 +54,51 @@ fn a_replica_that_failed_is_left_alone_for_longer_each_time() {
 }
 
 #[test]
-fn a_replica_that_cannot_be_reached_is_left_at_once() {
+fn a_replica_that_cannot_be_reached_is_left_at_once_and_not_taken_again_soon() {
     let (mut bench, sent) = at_replica(50);
     bench.engine.fetched(sent.node, sent.slot, Err(FetchFailure::Unanswered), bench.now);
+    let sent = bench.fetch();
+    assert_eq!((sent.node, sent.plan.replicas), (NodeId(1), false));
+    // A leader that insists does not hold up the reading.
+    bench.answer(&sent, 0, vec![preferring(2)]);
     assert_eq!(bench.fetch().node, NodeId(1));
+}
+
+#[test]
+fn a_replica_that_is_no_known_broker_is_not_dialled_but_asked_about() {
+    let mut bench = Bench::new(&[(Some(1), 0)]);
+    bench.assign(0, Position::at(50), ResetPolicy::Fail);
+    let sent = bench.fetch();
+    bench.answer(&sent, 0, vec![preferring(77)]);
+    let actions = bench.poll();
+    assert!(needs_refresh(&actions), "{actions:?}");
+    let fetched = actions.iter().find_map(|action| match action {
+        Action::Fetch { node, plan, .. } => Some((*node, plan.session.wants[0].1.offset)),
+        _ => None,
+    });
+    assert_eq!(fetched, Some((NodeId(1), 50)));
+}
+
+#[test]
+fn every_refusal_of_a_replica_leads_back_to_the_leader() {
+    for code in [
+        ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        ErrorCode::UNKNOWN_LEADER_EPOCH,
+        ErrorCode::FENCED_LEADER_EPOCH,
+        ErrorCode::OFFSET_NOT_AVAILABLE,
+        ErrorCode::KAFKA_STORAGE_ERROR,
+        ErrorCode::UNKNOWN_TOPIC_ID,
+    ] {
+        let (mut bench, sent) = at_replica(50);
+        bench.refuse(&sent, 0, code);
+        let actions = bench.poll();
+        let fetched = actions.iter().find_map(|action| match action {
+            Action::Fetch { node, plan, .. } => Some((*node, plan.session.wants[0].1.offset)),
+            _ => None,
+        });
+        assert_eq!(fetched, Some((NodeId(1), 50)), "{code}");
+        assert!(bench.events().is_empty(), "{code}");
+    }
 }
 
 #[test]
