@@ -59,7 +59,7 @@ async fn s4a(row: Row) {
         let stall = watch.longest();
         assert!(stall <= window + SLACK, "{stall:?} with {window:?} leaderless");
         row.measured(format!(
-            "node {node}: {} partitions leaderless for {}, stall {}",
+            "node {node}: {} partitions leaderless for {}, longest stall of a partition {}",
             led.len(),
             seconds(window),
             seconds(stall)
@@ -87,7 +87,7 @@ async fn s4b(row: Row) {
         cluster.inject(Fault::fail(code).on(ApiKey::ListOffsets).times(u32::MAX));
         let processor = rig.start(rig.env.config(&folder));
         until("it asks where the table ends", async || {
-            cluster.nodes().into_iter().map(at).sum::<u64>() > before.iter().sum()
+            cluster.nodes().into_iter().map(at).sum::<u64>() > before.iter().sum::<u64>()
         })
         .await;
         let begin = Instant::now();
@@ -96,15 +96,14 @@ async fn s4b(row: Row) {
             (begin.elapsed(), cluster.nodes().into_iter().map(at).collect());
         cluster.clear_faults();
         let cleared = Instant::now();
-        assert_eq!(processor.handle.state(), State::Running);
+        assert_eq!(processor.handle.state(), State::Recovering, "it waits");
         let asked: Vec<_> = asked.iter().zip(&before).map(|(now, before)| now - before).collect();
         processor.ready().await;
         let most = asked.iter().max().copied().unwrap();
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let rate = most as f64 / seen.as_secs_f64();
-        assert!(rate <= 2.0, "{asked:?} in {seen:?}");
+        let allowed = 2 * seen.as_secs();
+        assert!(most <= allowed, "{asked:?} in {seen:?}");
         row.measured(format!(
-            "{code}: {asked:?} ListOffsets in {}, {rate:.1}/s; ready {} after",
+            "{code}: {asked:?} ListOffsets by broker in {}, {allowed} allowed; ready {} after",
             seconds(seen),
             seconds(cleared.elapsed())
         ));

@@ -127,26 +127,40 @@ impl Load {
     }
 }
 
-/// Watches the longest time in which no record was processed.
+/// Watches the longest time in which any one partition processed no record.
 pub(crate) struct Watch {
-    seen: Arc<Mutex<(u64, Instant, Duration)>>,
+    seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// By partition: the records it had processed, and since when.
+    partitions: BTreeMap<i32, (u64, Instant)>,
+    longest: Duration,
+}
+
+impl Seen {
+    fn note(&mut self, partition: i32, records: u64) {
+        let now = Instant::now();
+        let known = self.partitions.entry(partition).or_insert((records, now));
+        if known.0 != records {
+            *known = (records, now);
+        }
+        self.longest = self.longest.max(now - known.1);
+    }
 }
 
 impl Watch {
     pub(crate) fn start(processor: &Running<String, u64>) -> Self {
         let handle = processor.handle.clone();
-        let seen = Arc::new(Mutex::new((0, Instant::now(), Duration::ZERO)));
+        let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {
-                let records = handle.stats().totals.records;
-                {
-                    let mut seen = shared.lock().unwrap();
-                    if records != seen.0 {
-                        (seen.0, seen.1) = (records, Instant::now());
-                    }
-                    seen.2 = seen.2.max(seen.1.elapsed());
+                for (partition, stats) in handle.stats().partitions {
+                    let records = stats.inputs.values().map(|input| input.records).sum();
+                    shared.lock().unwrap().note(partition, records);
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -156,7 +170,7 @@ impl Watch {
 
     /// The longest pause since the last call.
     pub(crate) fn longest(&self) -> Duration {
-        std::mem::take(&mut self.seen.lock().unwrap().2)
+        std::mem::take(&mut self.seen.lock().unwrap().longest)
     }
 }
 

@@ -150,7 +150,7 @@ async fn what_a_dead_member_did_not_commit_is_read_again() {
         produce(&writer, partition, 0..10).await;
     }
     let mut config = config().auto_commit(None);
-    config.group = config.group.session_timeout(Duration::from_millis(300));
+    config.group = config.group.session_timeout(Duration::from_secs(3));
     let dying = client(&cluster);
     let mut consumer = dying.consumer(config.clone()).unwrap();
     let first = next(&mut consumer).await;
@@ -175,19 +175,62 @@ async fn offsets_are_committed_only_after_the_user_came_back() {
     produce(&client, 0, 0..10).await;
     let mut consumer = client.consumer(config()).unwrap();
     let chunk = next(&mut consumer).await;
-    // Processing takes longer than the interval.
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    // Processing takes longer than the interval, which is that of the heartbeats too.
+    let beats = cluster.requests(ApiKey::Heartbeat);
+    until("heartbeats", || cluster.requests(ApiKey::Heartbeat) >= beats + 3).await;
     let committed = consumer.group().committed(&[part(0)]).await.unwrap();
     assert_eq!(committed[&part(0)], None);
     assert_eq!(chunk.next().offset, 10);
     // Coming back commits, without anything new to read.
-    let waiting = timeout(Duration::from_millis(300), consumer.recv()).await;
-    assert!(waiting.is_err(), "there is nothing more");
     let group = consumer.group().clone();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while group.committed(&[part(0)]).await.unwrap()[&part(0)].is_none() {
-        assert!(tokio::time::Instant::now() < deadline, "never committed");
+    let committed = async {
+        while group.committed(&[part(0)]).await.unwrap()[&part(0)].is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        chunk = consumer.recv() => panic!("there is nothing more: {chunk:?}"),
+        committed = timeout(PATIENCE, committed) => committed.expect("never committed"),
     }
+}
+
+#[tokio::test]
+async fn a_topic_made_anew_is_a_typed_error_and_never_read_as_the_old_one() {
+    let cluster = groups().await;
+    let writer = client(&cluster);
+    for partition in 0..PARTITIONS {
+        produce(&writer, partition, 0..10).await;
+    }
+    let reader = client(&cluster);
+    let mut consumer = reader.consumer(config().auto_commit(None)).unwrap();
+    for _ in 0..PARTITIONS {
+        assert_eq!(numbers(&next(&mut consumer).await), (0..10).collect::<Vec<_>>());
+    }
+    writer.admin().delete_topic(TOPIC).await.unwrap();
+    cluster.create_topic(TOPIC, PARTITIONS, 3).unwrap();
+    let writer = client(&cluster);
+    for partition in 0..PARTITIONS {
+        // Longer than the old one, so that the old position exists in it.
+        produce(&writer, partition, 100..110).await;
+        produce(&writer, partition, 110..120).await;
+    }
+    let (mut failed, mut read) = (0, 0);
+    while read < PARTITIONS {
+        match timeout(PATIENCE, consumer.recv()).await.expect("nothing came") {
+            Err(ConsumerError::Fetch(FetchError::TopicRecreated { partition, was, is })) => {
+                assert_ne!(was, is);
+                failed += 1;
+                consumer.seek(&partition, Position::at(0));
+            }
+            Err(error) => panic!("{error}"),
+            Ok(chunk) => {
+                assert!(failed > 0, "read of the new one as if it were the old: {chunk:?}");
+                assert_eq!(numbers(&chunk)[0] % 10, 0);
+                read += i32::from(chunk.next().offset == 20);
+            }
+        }
+    }
+    assert_eq!(failed, PARTITIONS);
 }
 
 #[tokio::test]

@@ -226,7 +226,8 @@ async fn a_seek_drops_what_was_fetched_before() {
 #[tokio::test]
 async fn a_paused_partition_gives_nothing_until_it_is_resumed() {
     let (_cluster, client) = cluster(2).await;
-    let fetcher = client.fetcher(FetcherConfig::default()).unwrap();
+    let config = FetcherConfig::default().max_wait(Duration::from_secs(30));
+    let fetcher = client.fetcher(config).unwrap();
     let queue = fetcher.queue(1 << 20);
     fetcher.assign(part(0), Position::at(0), ResetPolicy::Fail, &queue, 0);
     fetcher.assign(part(1), Position::at(0), ResetPolicy::Fail, &queue, 0);
@@ -244,7 +245,7 @@ async fn a_paused_partition_gives_nothing_until_it_is_resumed() {
     fetcher.resume(&part(0));
     let start = Instant::now();
     assert_eq!(next_chunk(&queue).await.partition().partition, 0);
-    assert!(start.elapsed() < Duration::from_millis(400), "waited for a long poll");
+    assert!(start.elapsed() < Duration::from_secs(15), "waited for a long poll");
 }
 
 #[tokio::test]
@@ -261,7 +262,8 @@ async fn a_new_partition_does_not_wait_for_the_long_poll_of_another() {
     let start = Instant::now();
     fetcher.assign(part(1), Position::at(0), ResetPolicy::Fail, &queue, 0);
     assert_eq!(next_chunk(&queue).await.partition().partition, 1);
-    assert!(start.elapsed() < Duration::from_millis(80), "{:?}", start.elapsed());
+    // Far below the long poll. That the request is one beside it is shown with virtual time, in the engine's tests.
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 //! time.
 //!
 //! Rules:
-//! - An offset out of range counts only if the *leader* says so. A follower that says it is behind or has other
-//!   bounds: back to the leader at the same offset, and not to that follower again for a while (KIP-392).
+//! - An offset out of range, and a log that parts from what was read, count only if the *leader* says so. A follower
+//!   that says it is behind or has other bounds: back to the leader at the same offset, and not to that follower again
+//!   for a while (KIP-392).
 //! - Nothing is skipped silently. Out of range and truncation either follow the reset policy, and the reader is
 //!   told, or stop the partition.
 //! - When the leader changes, what was read is compared with the new leader's log before going on (KIP-320): by the
@@ -52,6 +53,13 @@ pub(super) struct Attempt {
     pub(super) node: NodeId,
     /// The leadership that was known then.
     pub(super) leader: Option<(NodeId, i32)>,
+}
+
+impl Attempt {
+    /// It asked another node than the leader.
+    fn at_replica(self) -> bool {
+        self.leader.is_none_or(|(leader, _)| leader != self.node)
+    }
 }
 
 /// What the fetcher has to do about an answer.
@@ -289,8 +297,7 @@ impl Place {
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Reaction {
-        let at_replica = attempt.leader.is_none_or(|(leader, _)| leader != attempt.node);
-        if at_replica && matches!(self.stage, Stage::Reading(_)) {
+        if attempt.at_replica() && matches!(self.stage, Stage::Reading(_)) {
             self.leave_replica(attempt.node, now, rng);
             // Leader and follower disagree about leadership: ask; else the leader knows.
             let refresh = action::of(code) == Action::RetryAfterMetadata;
@@ -370,8 +377,23 @@ impl Place {
         }
     }
 
-    /// The log parts from what was read at `end`.
-    pub(super) fn truncated(&mut self, end: Position) -> Reaction {
+    /// A node says that its log parts from what was read at `end`. A follower that lags says so too.
+    pub(super) fn diverged(
+        &mut self,
+        end: Position,
+        attempt: Attempt,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+    ) -> Reaction {
+        if attempt.at_replica() {
+            self.leave_replica(attempt.node, now, rng);
+            return Reaction::None;
+        }
+        self.truncated(end)
+    }
+
+    /// The leader's log parts from what was read at `end`.
+    fn truncated(&mut self, end: Position) -> Reaction {
         let (Stage::Reading(position) | Stage::Validating(position)) = self.stage else {
             return Reaction::None;
         };

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use roka_broker::{Cluster, Fault, Follower};
+use roka_broker::{Cluster, Follower};
 use roka_client::{
     ApiKey, Client, Config, ErrorCode, TopicPartition,
     consumer::{
@@ -71,12 +71,18 @@ struct Bench {
 
 impl Bench {
     fn new(partitions: i32) -> Self {
-        let cluster = Cluster::builder().nodes(3).racks().start_blocking().unwrap();
-        cluster.create_topic("t", partitions, 3).unwrap();
+        let bench = Self::with_replicas(partitions, 3);
         for partition in 0..partitions {
-            cluster.move_leader("t", partition, 2).unwrap();
-            cluster.move_leader("t", partition, 1).unwrap();
+            // So that there are epochs before the present one.
+            bench.cluster.move_leader("t", partition, 2).unwrap();
+            bench.cluster.move_leader("t", partition, 1).unwrap();
         }
+        bench
+    }
+
+    fn with_replicas(partitions: i32, replicas: i16) -> Self {
+        let cluster = Cluster::builder().nodes(3).racks().start_blocking().unwrap();
+        cluster.create_topic("t", partitions, replicas).unwrap();
         let writer = Client::new(Config::new(cluster.bootstrap())).unwrap();
         let config = ProducerConfig::default().linger(Duration::ZERO);
         let producer = writer.producer(config).unwrap();
@@ -294,49 +300,52 @@ async fn s3e(row: Row) {
     // One that refuses, and of which the leader does not know that it is gone.
     let bench = Bench::new(1);
     bench.settle().await;
-    bench.cluster.kill(2).unwrap();
-    bench.cluster.name_replica("t", 0, Some(2)).unwrap();
     let (since, failures) = (bench.since(), bench.client.counters().connect_failures);
+    bench.cluster.name_replica("t", 0, Some(2)).unwrap();
+    bench.cluster.kill(2).unwrap();
     bench.write(10).await;
     bench.read(1, 10).await;
     let took = since.elapsed();
     let dials = bench.client.counters().connect_failures - failures;
     assert!(dials <= 1, "{dials} dials");
-    assert!(since.got(ApiKey::Metadata) >= 1);
+    until("metadata is asked for", || since.got(ApiKey::Metadata) >= 1).await;
     row.measured(format!("refusing: {dials} failed dials, 10 records in {:.0} ms", ms(took)));
     row.measured(since.summary());
 }
 
 async fn s3f(row: Row) {
-    for code in [
-        ErrorCode::NOT_LEADER_OR_FOLLOWER,
-        ErrorCode::UNKNOWN_LEADER_EPOCH,
-        ErrorCode::FENCED_LEADER_EPOCH,
-    ] {
+    // Followers that have not heard of the epoch yet, and that have heard of a later one.
+    for (epoch, code) in
+        [(0, ErrorCode::UNKNOWN_LEADER_EPOCH), (99, ErrorCode::FENCED_LEADER_EPOCH)]
+    {
         let bench = Bench::new(1);
         bench.settle().await;
         let since = bench.since();
         let (follower, leader) = (bench.fetches_at(2), bench.fetches_at(1));
-        bench.cluster.inject(Fault::fail(code).on(ApiKey::Fetch).at(2));
-        until("the follower refused", || bench.cluster.faults_left() == 0).await;
+        let held = Follower::new(0, 1).leader_epoch(epoch);
+        bench.cluster.set_follower("t", 0, 2, held).unwrap();
+        until("metadata is asked for", || since.got(ApiKey::Metadata) >= 1).await;
         bench.write(10).await;
         bench.read(1, 10).await;
-        assert!(bench.fetches_at(1) > leader, "{code}");
-        assert_eq!(since.got(ApiKey::ListOffsets), 0, "{code}");
-        until("metadata is asked for", || since.got(ApiKey::Metadata) >= 1).await;
-        row.measured(format!(
-            "{code}: {} Fetch at the follower, {}",
-            bench.fetches_at(2) - follower,
-            since.summary()
-        ));
+        assert!(bench.fetches_at(1) > leader, "{code:?}");
+        assert_eq!(since.got(ApiKey::ListOffsets), 0, "{code:?}");
+        let asked = bench.fetches_at(2) - follower;
+        row.measured(format!("{code:?}: {asked} Fetch at the follower, {}", since.summary()));
     }
-    // And a follower that has really not heard of the epoch yet.
-    let bench = Bench::new(1);
-    bench.settle().await;
-    let behind = Follower::new(0, 1).leader_epoch(0);
-    bench.cluster.set_follower("t", 0, 2, behind).unwrap();
+    // A node that is no replica.
+    let bench = Bench::with_replicas(1, 1);
     bench.write(10).await;
-    bench.read(1, 10).await;
+    let leader = bench.cluster.leader("t", 0).unwrap();
+    let other = bench.cluster.nodes().into_iter().find(|node| Some(*node) != leader).unwrap();
+    bench.client.refresh_metadata().await.unwrap();
+    bench.cluster.name_replica("t", 0, Some(other)).unwrap();
+    let since = bench.since();
+    bench.assign(0, Position::at(0), ResetPolicy::Fail);
+    bench.read(0, 9).await;
+    assert_eq!(bench.fetches_at(other), 1);
+    assert_eq!(since.got(ApiKey::ListOffsets), 0);
+    until("metadata is asked for", || since.got(ApiKey::Metadata) >= 1).await;
+    row.measured(format!("NOT_LEADER_OR_FOLLOWER: 1 Fetch there, {}", since.summary()));
 }
 
 async fn s3g(row: Row) {

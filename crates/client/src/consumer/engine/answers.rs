@@ -179,7 +179,8 @@ impl Engine {
         if diverging.epoch >= 0 && diverging.end_offset >= 0 {
             let leader_epoch = Some(diverging.epoch);
             let end = Position { offset: diverging.end_offset, leader_epoch };
-            let reaction = part.place.truncated(end);
+            part.patient = false;
+            let reaction = part.place.diverged(end, asked.attempt, now, &mut rng);
             return self.react(name, reaction);
         }
         let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());

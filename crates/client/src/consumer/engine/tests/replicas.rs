@@ -31,6 +31,23 @@ fn out_of_range_at_a_replica_goes_back_to_the_leader_at_the_same_offset() {
 }
 
 #[test]
+fn a_replica_that_lags_is_not_believed_that_the_log_was_truncated() {
+    let mut bench = Bench::new(&[(Some(1), 4)]);
+    bench.assign(0, Position { offset: 50, leader_epoch: Some(4) }, ResetPolicy::Fail);
+    let sent = bench.fetch();
+    bench.answer(&sent, 0, vec![preferring(2)]);
+    let sent = bench.fetch();
+    assert_eq!((sent.node, sent.want().last_fetched_epoch), (NodeId(2), 4));
+    // As Kafka's followers answer: their log of that epoch ends before what was read.
+    let diverging_epoch = EpochEndOffset { epoch: 4, end_offset: 40 };
+    let data = PartitionData { diverging_epoch, ..data(0, ErrorCode::NONE, None) };
+    bench.answer(&sent, 0, vec![data]);
+    let sent = bench.fetch();
+    assert_eq!((sent.node, sent.wants()), (NodeId(1), vec![(0, 50)]));
+    assert!(bench.events().is_empty(), "nothing was truncated");
+}
+
+#[test]
 fn a_replica_that_failed_is_left_alone_for_longer_each_time() {
     let (mut bench, mut sent) = at_replica(50);
     let mut waits = Vec::new();
