@@ -201,3 +201,27 @@ async fn a_topic_that_is_missing_stops_its_partition() {
     fetcher.seek(&missing, Start::Earliest);
     assert_eq!(next_reset(&queue).await.partition, missing);
 }
+
+#[tokio::test]
+async fn a_topic_made_anew_stops_its_partition_with_both_ids() {
+    let (cluster, client) = cluster(1).await;
+    produce(&client, 0, 0..10).await;
+    let fetcher = client.fetcher(FetcherConfig::default()).unwrap();
+    let queue = fetcher.queue(1 << 20);
+    fetcher.assign(part(0), Position::at(0), ResetPolicy::Earliest, &queue, 0);
+    assert_eq!(numbers(&next_chunk(&queue).await).len(), 10);
+    client.admin().delete_topic(TOPIC).await.unwrap();
+    cluster.create_topic(TOPIC, 1, 3).unwrap();
+    let writer = consuming::client(&cluster);
+    // Longer than the old one, so that the old position exists in it.
+    produce(&writer, 0, 100..120).await;
+    match next(&queue).await {
+        FetchEvent::Failed { error: FetchError::TopicRecreated { partition, was, is }, .. } => {
+            assert_eq!(partition, part(0));
+            assert_ne!(was, is);
+        }
+        other => panic!("{other:?}"),
+    }
+    fetcher.seek(&part(0), Position::at(0));
+    assert_eq!(numbers(&next_chunk(&queue).await), (100..120).collect::<Vec<_>>());
+}
