@@ -79,7 +79,7 @@ fn waiting(
 /// Two keys in different partitions of a topic with two.
 fn keys() -> (String, String) {
     let partition = |key: &String| roka::Hasher::default().partition(key.as_bytes(), 2);
-    let find = |wanted| (0..).map(|n| format!("key-{n}")).find(|key| partition(key) == wanted);
+    let find = |wanted| (0..1000).map(|n| format!("key-{n}")).find(|key| partition(key) == wanted);
     (find(0).unwrap(), find(1).unwrap())
 }
 

@@ -113,7 +113,7 @@ async fn a_member_that_was_given_up_drops_what_is_not_committed_and_comes_back()
 struct Goka;
 
 impl Assignor for Goka {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "copartition"
     }
 
