@@ -246,3 +246,53 @@ async fn a_version_that_is_not_shared_names_both_ranges() {
     assert!(produce.to_string().contains("SyncGroup"), "{produce}");
     assert_eq!(connection.version_of::<HeartbeatRequest>(Some(2)).unwrap(), 2);
 }
+
+#[tokio::test]
+async fn what_is_started_while_it_authenticates_goes_out_after_it_in_order() {
+    let (connection, mut broker, _task) = connect(&config("a:1"), 1 << 20);
+    let first = start(&connection, 1);
+    connection.hold();
+    let held: Vec<_> = (2..5).map(|generation| start(&connection, generation)).collect();
+    let raw = connection.start_raw(36, Bytes::from_static(b"token"), 30 * SECOND).unwrap();
+    // Although nobody shall start any more, what was started is carried out.
+    connection.retire();
+    assert_eq!(connection.in_flight(), 5);
+    assert_eq!(next(&mut broker).await.decode::<HeartbeatRequest>().generation_id, 1);
+    let mut token = [0; 9];
+    broker.read_exact(&mut token).await.unwrap();
+    assert_eq!(&token, b"\0\0\0\x05token");
+    broker.write_all(&response(0, 0)).await.unwrap();
+    broker.write_all(b"\0\0\0\x03yes").await.unwrap();
+    assert_eq!(first.await.unwrap().error_code, 0);
+    assert_eq!(raw.await.unwrap(), "yes");
+    connection.release();
+    for (generation, reply) in (2..5).zip(held) {
+        let seen = next(&mut broker).await;
+        assert_eq!(seen.decode::<HeartbeatRequest>().generation_id, generation);
+        broker.write_all(&response(seen.header.correlation_id, 0)).await.unwrap();
+        reply.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_held_back_was_never_sent() {
+    let (connection, _broker, task) = connect(&config("a:1"), 1 << 20);
+    connection.hold();
+    let held = start(&connection, 1);
+    connection.end(Ended::Lost("the session cannot be renewed".into()));
+    let error = held.await.unwrap_err();
+    assert!(matches!(error, SendError::Disconnected { sent: false, .. }), "{error:?}");
+    assert!(matches!(task.await.unwrap(), Ended::Lost(_)));
+    assert!(connection.start(&beat(2), None, SECOND).is_err());
+}
+
+#[tokio::test]
+async fn tls_where_kafka_was_expected_is_known() {
+    let (connection, mut broker, task) = connect(&config("a:1"), 1 << 20);
+    let reply = start(&connection, 1);
+    // A TLS alert.
+    broker.write_all(&[0x15, 3, 3, 0, 2, 2, 80]).await.unwrap();
+    assert!(reply.await.is_err());
+    assert_eq!(connection.distrust(), Some(SecurityError::PlaintextToTls));
+    assert!(matches!(task.await.unwrap(), Ended::Distrusted(_)));
+}
