@@ -9,7 +9,7 @@ use std::{
 };
 
 use roka_client::{
-    Client, Error, ErrorCode, TopicPartition,
+    ApiKey, Client, Error, ErrorCode, TopicPartition,
     admin::{ConfigResource, NewTopic, OffsetSpec},
     consumer::Isolation,
 };
@@ -27,6 +27,10 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duratio
 const TOPIC_PROPAGATION: Duration = Duration::from_secs(5);
 /// How often to say that the cluster is still waited for.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// The version of Produce that brought record headers.
+const HEADERS_SINCE: i16 = 3;
+/// How long brokers are asked for their versions. Those that hang are not waited for.
+const VERSIONS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks until there is an answer that asking again would not change.
 pub(crate) async fn patiently<T>(
@@ -85,6 +89,28 @@ pub(crate) async fn reach(client: &Client, config: &Config) -> Result<(), Proces
         let brokers = config.brokers.clone();
         return Err(ProcessorError::NoBroker { brokers, waited: started.elapsed(), reason: error });
     }
+}
+
+/// Whether records may have headers: brokers before Kafka 0.11 cannot store any. A broker that does not tell at once
+/// counts as one that can.
+pub(crate) async fn has_headers(client: &Client) -> bool {
+    let all = async {
+        for node in client.metadata().brokers.keys() {
+            let Ok(versions) = client.admin().describe_versions(*node).await else { continue };
+            let produce = versions.apis.get(&ApiKey::Produce);
+            if let Some((_, highest)) = produce.filter(|(_, highest)| *highest < HEADERS_SINCE) {
+                tracing::warn!(
+                    %node,
+                    produce = highest,
+                    "a broker has no record headers (Kafka 0.11): rows of the table get no marks, and after a crash \
+                     an input may count twice"
+                );
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(VERSIONS_PATIENCE, all).await.unwrap_or(true)
 }
 
 /// Where the logs of these partitions begin, and where what is visible of them ends.

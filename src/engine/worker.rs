@@ -24,6 +24,7 @@ use tokio::{
 
 use super::{
     assignment::LocalState,
+    cluster,
     commit::{CommitError, Committer, Pressure},
     error::ProcessorError,
     life::Life,
@@ -153,12 +154,13 @@ async fn serve(shared: Shared, mut orders: mpsc::Receiver<Order>) -> Result<(), 
     let outputs = Outputs::new(&shared.client, &*shared.topology, &shared.config).await?;
     let outputs = Rc::new(outputs);
     let pressure = Rc::new(Pressure::new(shared.config.commit_bytes));
+    let marks = shared.config.changelog_marks && cluster::has_headers(&shared.client).await;
     let committer = Rc::new(Committer::new(
         Rc::clone(&outputs),
         shared.group.clone(),
         Arc::clone(&shared.counters),
         Rc::clone(&pressure),
-        shared.config.changelog_marks,
+        marks,
     ));
     let worker =
         Rc::new(Worker { shared, outputs, committer, pressure, slots: RefCell::default() });

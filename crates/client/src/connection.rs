@@ -266,7 +266,9 @@ impl Connection {
         let frame = roka_protocol::frame::encode_request(version, id, client_id, request);
         let frame = frame.map_err(|problem| malformed(self.shared.node, api, &problem))?;
         let len = frame.len() as u64;
-        self.enqueue(way, api, Some(id), frame.into_parts(), len, timeout)
+        let reply = self.enqueue(way, api, Some(id), frame.into_parts(), len, timeout)?;
+        self.shared.recorder.version(api, version);
+        Ok(reply)
     }
 
     fn enqueue(

@@ -40,6 +40,17 @@ pub struct ApiCounters {
     /// Requests that repeated an earlier one, or a part of it. What is asked for again and again anyhow (Metadata, Fetch,
     /// Heartbeat) has none.
     pub retries: u64,
+    /// The versions they were sent in, a bit each.
+    versions: u64,
+}
+
+impl ApiCounters {
+    /// The versions that requests were sent in, the lowest first. More than one where brokers differ, or
+    /// differed in time.
+    pub fn versions(&self) -> impl Iterator<Item = i16> + use<> {
+        let versions = self.versions;
+        (0..i16::MAX).take(64).filter(move |version| versions >> version & 1 == 1)
+    }
 }
 
 impl Counters {
@@ -51,6 +62,14 @@ impl Counters {
     /// Requests of one API put on any connection.
     pub fn requests(&self, api: ApiKey) -> u64 {
         self.api(api).requests
+    }
+
+    /// The APIs that were used, in the order of their keys.
+    pub fn used(&self) -> impl Iterator<Item = (ApiKey, ApiCounters)> + '_ {
+        let used = self.apis.iter().enumerate().filter(|(_, counters)| counters.requests > 0);
+        used.filter_map(|(key, counters)| {
+            Some((ApiKey::from_i16(i16::try_from(key).ok()?)?, *counters))
+        })
     }
 
     /// Requests of all APIs.
@@ -66,7 +85,7 @@ fn slot(api: ApiKey) -> usize {
 /// Where the client counts.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    apis: Box<[[AtomicU64; 3]]>,
+    apis: Box<[[AtomicU64; 4]]>,
     others: [AtomicU64; 7],
 }
 
@@ -93,6 +112,16 @@ impl Recorder {
         self.apis[slot(api)][0].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request went in this version.
+    pub(crate) fn version(&self, api: ApiKey, version: i16) {
+        let versions = &self.apis[slot(api)][3];
+        let bit = 1 << version.clamp(0, 63);
+        // Nearly always it is there already.
+        if versions.load(Ordering::Relaxed) & bit == 0 {
+            versions.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn error(&self, api: ApiKey) {
         self.apis[slot(api)][1].fetch_add(1, Ordering::Relaxed);
     }
@@ -107,10 +136,11 @@ impl Recorder {
 
     pub(crate) fn snapshot(&self) -> Counters {
         let load = |it: &AtomicU64| it.load(Ordering::Relaxed);
-        let api = |[requests, errors, retries]: &[AtomicU64; 3]| ApiCounters {
+        let api = |[requests, errors, retries, versions]: &[AtomicU64; 4]| ApiCounters {
             requests: load(requests),
             errors: load(errors),
             retries: load(retries),
+            versions: load(versions),
         };
         let other = |event: Event| load(&self.others[event as usize]);
         Counters {
@@ -123,5 +153,27 @@ impl Recorder {
             request_timeouts: other(Event::RequestTimeout),
             authentications: other(Event::Authenticate),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_used_are_told_per_api() {
+        let recorder = Recorder::default();
+        for version in [7, 3, 7] {
+            recorder.request(ApiKey::Produce);
+            recorder.version(ApiKey::Produce, version);
+        }
+        recorder.request(ApiKey::Metadata);
+        recorder.version(ApiKey::Metadata, 0);
+        recorder.retry(ApiKey::Fetch);
+        let counters = recorder.snapshot();
+        let used: Vec<_> =
+            counters.used().map(|(api, it)| (api, it.requests, it.versions().collect())).collect();
+        let expected = [(ApiKey::Produce, 3, vec![3, 7]), (ApiKey::Metadata, 1, vec![0])];
+        assert_eq!(used, expected);
     }
 }

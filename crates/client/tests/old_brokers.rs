@@ -30,6 +30,18 @@ async fn the_oldest_versions_will_do() {
 }
 
 #[tokio::test]
+async fn without_a_default_there_are_three_replicas() {
+    for (nodes, replicas) in [(1, 1), (4, 3)] {
+        let cluster = Cluster::builder().nodes(nodes).start().await.unwrap();
+        cluster.cap_versions(ApiKey::CreateTopics, 0..=3);
+        let admin = Client::new(Config::new(cluster.bootstrap())).unwrap().admin();
+        admin.create_topic(NewTopic::new("old", 1, -1)).await.unwrap();
+        let topic = admin.describe_topic("old").await.unwrap();
+        assert_eq!(topic.partitions[0].replicas.len(), replicas);
+    }
+}
+
+#[tokio::test]
 async fn a_lack_is_named() {
     let cluster = Cluster::builder().start().await.unwrap();
     cluster.create_topic("old", 1, 1).unwrap();

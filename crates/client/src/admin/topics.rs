@@ -19,6 +19,11 @@ use crate::retry::Deadline;
 use crate::router::Target;
 use crate::{Error, Metadata, NodeId, Subject, Topic};
 
+/// The version of `CreateTopics` that knows the broker's defaults.
+const DEFAULTS_SINCE: i16 = 4;
+/// The replicas of a topic where nobody says how many.
+const REPLICAS: usize = 3;
+
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTopic {
@@ -31,7 +36,8 @@ pub struct NewTopic {
 
 impl NewTopic {
     /// A topic with that many partitions, each on that many brokers; -1 is the broker's default for either
-    /// (Kafka 2.4 and later).
+    /// (KIP-464, Kafka 2.4). Older brokers have no default for replicas: there -1 is three, or as many as there are
+    /// brokers if they are fewer.
     pub fn new(name: impl Into<Arc<str>>, partitions: i32, replication: i16) -> Self {
         let (assignments, configs) = (Vec::new(), Vec::new());
         Self { name: name.into(), partitions, replication, assignments, configs }
@@ -57,7 +63,13 @@ impl NewTopic {
         &self.name
     }
 
-    fn creatable(&self) -> CreatableTopic {
+    /// As it is asked for in that version of `CreateTopics`, of that many brokers.
+    fn creatable(&self, version: i16, brokers: usize) -> CreatableTopic {
+        let defaults = version >= DEFAULTS_SINCE || !self.assignments.is_empty();
+        let replication_factor = match self.replication {
+            -1 if !defaults => brokers.clamp(1, REPLICAS) as i16,
+            replication => replication,
+        };
         let assignment = |(index, nodes): (usize, &Vec<NodeId>)| CreatableReplicaAssignment {
             partition_index: index as i32,
             broker_ids: nodes.iter().map(|node| node.0).collect(),
@@ -69,7 +81,7 @@ impl NewTopic {
         CreatableTopic {
             name: self.name.to_string(),
             num_partitions: self.partitions,
-            replication_factor: self.replication,
+            replication_factor,
             assignments: self.assignments.iter().enumerate().map(assignment).collect(),
             configs: self.configs.iter().map(config).collect(),
         }
@@ -114,10 +126,13 @@ impl Admin {
     ) -> Vec<Result<CreatedTopic, Error>> {
         let topics = topics.to_vec();
         self.run_each(topics.len(), |core, deadline| async move {
-            let request = |_| CreateTopicsRequest {
-                topics: topics.iter().map(NewTopic::creatable).collect(),
-                timeout_ms: broker_timeout(&core),
-                validate_only,
+            let request = |version| {
+                let brokers = core.metadata().brokers.len();
+                CreateTopicsRequest {
+                    topics: topics.iter().map(|it| it.creatable(version, brokers)).collect(),
+                    timeout_ms: broker_timeout(&core),
+                    validate_only,
+                }
             };
             let route = core.route(Target::Controller, Lane::General, deadline, request);
             let answers = route.await.map_err(|it| it.for_feature("creating topics"))?.topics;
