@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use roka::{Result, shutdown_signal};
+use roka_client::Client;
 use roka_client::consumer::{Chunk, ConsumerConfig, Decompressor};
 use roka_client::producer::{ProducerConfig, RecordRef};
-use roka_client::{Client, Config};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -49,21 +49,19 @@ impl Seen {
 }
 
 /// Runs until it is told to stop, reads what is left, and fails if the ledger does not add up.
-pub async fn run(client: &Client, topic: &str, rate: u64) -> Result {
-    match client.admin().create_topic(stream(topic, PARTITIONS)).await {
+pub async fn run(writer: &Client, readers: &[Client], topic: &str, rate: u64) -> Result {
+    match writer.admin().create_topic(stream(topic, PARTITIONS)).await {
         Err(error) if !error.is_topic_exists() && !too_old(&error) => return Err(error.into()),
         _ => {}
     }
     let (found, mut records) = mpsc::channel(1024);
     let mut members = Vec::new();
-    for _ in 0..2 {
-        // A client of its own for each, as in two programs.
-        let client = Client::new(Config::new(client.config().bootstrap.join(",")))?;
-        members.push(tokio::spawn(read(client, topic.to_owned(), found.clone())));
+    for client in readers {
+        members.push(tokio::spawn(read(client.clone(), topic.to_owned(), found.clone())));
     }
     drop(found);
     let sent = Arc::new(AtomicU64::new(0));
-    let mut writing = tokio::spawn(write(client.clone(), topic.to_owned(), rate, sent.clone()));
+    let mut writing = tokio::spawn(write(writer.clone(), topic.to_owned(), rate, sent.clone()));
     println!("ledger: running");
 
     let mut seen = Seen::default();

@@ -13,6 +13,8 @@ mod ledger;
 mod probe;
 mod process;
 
+use std::collections::BTreeSet;
+
 use clap::Parser;
 use common::{Kafka, Where, stream};
 use roka::Result;
@@ -64,13 +66,22 @@ async fn main() -> Result {
     let options = Options::parse();
     let kafka = Kafka::start(&options.place)?;
     let client = Client::new(Config::new(kafka.config.brokers.join(",")))?;
-    let done = if options.ledger {
-        ledger::run(&client, &options.topic, options.rate).await
-    } else {
-        table(&kafka, &client).await
+    // The ledger's readers have clients of their own.
+    let mut clients = vec![client];
+    if options.ledger {
+        for _ in 0..2 {
+            clients.push(Client::new(Config::new(kafka.config.brokers.join(",")))?);
+        }
+    }
+    let done = match &*clients {
+        [client] => table(&kafka, client).await,
+        [writer, readers @ ..] => ledger::run(writer, readers, &options.topic, options.rate).await,
+        [] => Ok(()),
     };
-    used(&client);
-    client.close().await;
+    used(&clients);
+    for client in clients {
+        client.close().await;
+    }
     done
 }
 
@@ -105,10 +116,11 @@ fn say<E: std::fmt::Display>(what: &str, outcome: std::result::Result<(), E>) {
 }
 
 /// The versions that were used, an API a line.
-fn used(client: &Client) {
-    let counters = client.counters();
+fn used(clients: &[Client]) {
+    let counters: Vec<_> = clients.iter().map(Client::counters).collect();
     for api in APIS {
-        let versions: Vec<_> = counters.api(api).versions().map(|it| it.to_string()).collect();
+        let versions: BTreeSet<_> = counters.iter().flat_map(|it| it.api(api).versions()).collect();
+        let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
         let versions = if versions.is_empty() { "-".to_owned() } else { versions.join(",") };
         println!("{api:?}: {versions}");
     }

@@ -131,10 +131,7 @@ pub async fn administration(client: &Client) -> Vec<(&'static str, Result<(), Er
             "describe configs",
             admin.describe_config(ConfigResource::topic(TOPICS[0])).await.map(drop),
         ),
-        (
-            "add partitions",
-            admin.create_partitions("versions-words", PARTITIONS + 1).await.map(drop),
-        ),
+        ("add partitions", admin.create_partitions(TOPICS[0], PARTITIONS + 1).await.map(drop)),
         ("delete records", admin.delete_records(&[(partition(), 1)]).await.remove(0).map(drop)),
         ("delete group", admin.delete_group(GROUP).await),
     ]
