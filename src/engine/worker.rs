@@ -276,7 +276,7 @@ impl Worker {
     async fn close(&self, partition: &Partition) -> Result<(), ProcessorError> {
         let lost = partition.is_lost();
         if !lost {
-            self.store_partition(partition).await?;
+            self.store_partition(partition, true).await?;
         }
         let Some(mut task) = partition.core.lock().await.task.take() else { return Ok(()) };
         if lost && let Some(table) = task.table() {
@@ -357,8 +357,9 @@ impl Worker {
             if waiting <= rows_max && stored.elapsed() < config.store_interval {
                 continue;
             }
+            let hurry = waiting > rows_max;
             for partition in &partitions {
-                if let Err(error) = self.store_partition(partition).await {
+                if let Err(error) = self.store_partition(partition, hurry).await {
                     report(&self.shared.failures, error);
                     return;
                 }
@@ -391,26 +392,33 @@ impl Worker {
         }
     }
 
-    /// Writes what is committed of one partition to its stores, in turns with the others on the thread.
-    async fn store_partition(&self, partition: &Partition) -> Result<(), ProcessorError> {
-        let mut position = None;
-        loop {
+    /// Writes what is committed of one partition to its stores, in turns with the others on the thread: most of the time
+    /// is theirs, unless there is a `hurry` since too many rows wait.
+    async fn store_partition(
+        &self,
+        partition: &Partition,
+        hurry: bool,
+    ) -> Result<(), ProcessorError> {
+        let position = loop {
+            let spent;
             {
                 let core = &mut *partition.core.lock().await;
-                let mut more = false;
-                if !partition.is_lost()
-                    && let Some(table) = core.table()
-                {
-                    let stored = table.store_some(STORE_ROWS_PER_TURN);
-                    more = stored.map_err(|source| self.table_error(partition.number, source))?;
-                    position = table.store().position();
+                let began = Instant::now();
+                let open = if partition.is_lost() { None } else { core.table() };
+                // Without a table, or closed or lost meanwhile: whoever closed it has said where it stands.
+                let Some(table) = open else { return Ok(()) };
+                let stored = table.store_some(STORE_ROWS_PER_TURN);
+                if !stored.map_err(|source| self.table_error(partition.number, source))? {
+                    break table.store().position();
                 }
-                if !more {
-                    break;
-                }
+                spent = began.elapsed();
             }
-            tokio::task::yield_now().await;
-        }
+            if hurry {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(settle::pause(spent)).await;
+            }
+        };
         if let Some(position) = position {
             self.shared.local.set(partition.number, position);
             self.shared.stores.note(&self.outputs.table_topic(), partition.number, position);
