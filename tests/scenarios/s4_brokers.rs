@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use roka::State;
+use roka::{Config, State};
 use roka_broker::Fault;
-use roka_client::{ApiKey, ErrorCode};
+use roka_client::{ApiKey, Client, ErrorCode};
 
 use crate::{
     common::until,
-    support::{Load, Rig, Watch, commits, finish},
+    support::{Load, Name, Rig, Watch, commits, finish},
     table::{Row, Scenario, row},
 };
 
@@ -21,6 +21,7 @@ pub(crate) fn rows() -> Vec<Scenario> {
         row("S4c", "each connection negotiates by itself; no UNSUPPORTED_VERSION", s4c),
         row("S4d", "commits at the new coordinator; 0 JoinGroup", s4d),
         row("S4e", "resumes within the reconnect back-off (1 s) and one refresh", s4e),
+        row("S4f", "all brokers at new addresses, their name moved: one re-bootstrap", s4f),
     ]
 }
 
@@ -217,6 +218,40 @@ async fn s4e(row: Row) {
         seconds(processes),
         seconds(committed)
     ));
+    let records = finish(&rig, processor, load).await;
+    row.measured(format!("{records} records, table exact"));
+}
+
+async fn s4f(row: Row) {
+    let mut rig = Rig::new().await;
+    let name = Name::of(rig.cluster().address(1).unwrap()).await;
+    let through = |config: Config| Config { brokers: vec![name.address.to_string()], ..config };
+    let processor = rig.start(through(rig.env.config("a")));
+    processor.ready().await;
+    let load = Load::through(&rig, through(rig.env.memory())).await;
+    commits(&processor, "it counts").await;
+    for round in 0..2 {
+        let cluster = rig.cluster();
+        for node in cluster.nodes() {
+            cluster.kill(node).unwrap();
+            cluster.readdress(node).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let before = processor.handle.stats().totals;
+        let begin = Instant::now();
+        for node in cluster.nodes() {
+            cluster.start(node).unwrap();
+        }
+        name.move_to(cluster.address(2).unwrap());
+        until("it commits", async || processor.handle.stats().totals.commits > before.commits)
+            .await;
+        let committed = begin.elapsed();
+        assert!(committed < SLACK, "{committed:?}");
+        row.measured(format!("round {round}: commits {} after all were there", seconds(committed)));
+        commits(&processor, "it commits on").await;
+    }
+    // The test's own client was given addresses that nobody has any more.
+    rig.env.client = Client::new(roka_client::Config::new(rig.cluster().bootstrap())).unwrap();
     let records = finish(&rig, processor, load).await;
     row.measured(format!("{records} records, table exact"));
 }

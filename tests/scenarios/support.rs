@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,10 @@ use std::{
 
 use roka::{Config, DecimalInt, Emitter, Group, GroupGraph, State, Table};
 use roka_broker::Cluster;
-use tokio::task::JoinHandle;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 
 use crate::common::{Env, Running, start, stream, text, until};
 
@@ -101,7 +105,12 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) async fn start(rig: &Rig) -> Self {
-        let words = Emitter::new(stream(&rig.input), &rig.env.memory()).await.unwrap();
+        Self::through(rig, rig.env.memory()).await
+    }
+
+    /// With this configuration of the emitter.
+    pub(crate) async fn through(rig: &Rig, config: Config) -> Self {
+        let words = Emitter::new(stream(&rig.input), &config).await.unwrap();
         let ended = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&ended);
         let sender = tokio::spawn(async move {
@@ -198,4 +207,42 @@ pub(crate) async fn finish(rig: &Rig, processor: Running<String, u64>, load: Loa
     rig.check(&truth).await;
     processor.stop().await.unwrap();
     truth.values().sum()
+}
+
+/// A name that leads to a broker, as DNS does: an address that stays, and forwards to one that may change.
+pub(crate) struct Name {
+    pub(crate) address: SocketAddr,
+    to: Arc<Mutex<SocketAddr>>,
+    task: JoinHandle<()>,
+}
+
+impl Name {
+    pub(crate) async fn of(broker: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let to = Arc::new(Mutex::new(broker));
+        let target = Arc::clone(&to);
+        let task = tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let target = *target.lock().unwrap();
+                tokio::spawn(async move {
+                    if let Ok(mut broker) = TcpStream::connect(target).await {
+                        // Whichever side ends it.
+                        let _ = tokio::io::copy_bidirectional(&mut client, &mut broker).await;
+                    }
+                });
+            }
+        });
+        Self { address, to, task }
+    }
+
+    pub(crate) fn move_to(&self, broker: SocketAddr) {
+        *self.to.lock().unwrap() = broker;
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
