@@ -17,6 +17,7 @@ use std::{
     io,
     ops::Bound,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use super::{Row, Slice, Store, Writes, memory::is_empty};
@@ -24,6 +25,10 @@ use crate::StoreError;
 
 /// Version of the layout below, kept in the metadata.
 const FORMAT: u32 = 1;
+
+/// How long to wait for the lock of a database that may just have been closed, and how often to look.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 /// The tree of the rows.
 const ROWS: &str = "rows";
@@ -57,7 +62,7 @@ impl SledStore {
             .cache_capacity(cache_bytes_max)
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput);
-        let db = config.open().map_err(fail)?;
+        let db = open_unlocked(&config).map_err(fail)?;
         let rows = db.open_tree(ROWS).map_err(fail)?;
         let meta = db.open_tree("meta").map_err(fail)?;
         let mut store = Self { path: path.to_owned(), db, rows, meta, position: None };
@@ -181,6 +186,20 @@ impl std::fmt::Debug for SledStore {
             .field("path", &self.path)
             .field("position", &self.position)
             .finish_non_exhaustive()
+    }
+}
+
+/// Opens a database, and waits a moment for one that was just closed here: sled's own threads may hold its files a little
+/// longer.
+fn open_unlocked(config: &sled::Config) -> Result<sled::Db, sled::Error> {
+    let started = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_lock(&error) && started.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(LOCK_LOOK);
+            }
+            opened => return opened,
+        }
     }
 }
 
