@@ -92,12 +92,26 @@ impl Env {
         self.client.admin().create_topic(topic).await.unwrap();
     }
 
+    /// How many partitions a topic has, which not every broker knows as soon as it is made.
+    async fn partitions(&self, topic: &str) -> i32 {
+        let started = Instant::now();
+        loop {
+            match self.client.admin().describe_topic(topic).await {
+                Ok(topic) => return topic.partitions.len() as i32,
+                Err(error) => {
+                    assert!(error.is_unknown_topic() && started.elapsed() < PATIENCE, "{error}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// All records of a topic: key and value by partition and offset order.
     pub async fn records(&self, topic: &str) -> Vec<Seen> {
-        let partitions = self.client.admin().describe_topic(topic).await.unwrap().partitions.len();
+        let partitions = self.partitions(topic).await;
         let mut all = Vec::new();
         let fetcher = self.client.fetcher(FetcherConfig::default()).unwrap();
-        for partition in 0..partitions as i32 {
+        for partition in 0..partitions {
             let name = TopicPartition::new(topic, partition);
             let end = self.client.admin().list_offset(name.clone(), OffsetSpec::Latest).await;
             let end = end.unwrap().offset.unwrap();
@@ -149,10 +163,10 @@ impl Env {
 
     /// How much of the topic the group has not committed.
     pub async fn lag(&self, group: &str, topic: &str) -> i64 {
-        let partitions = self.client.admin().describe_topic(topic).await.unwrap().partitions.len();
+        let partitions = self.partitions(topic).await;
         let committed = self.client.admin().list_group_offsets(group).await.unwrap();
         let mut lag = 0;
-        for partition in 0..partitions as i32 {
+        for partition in 0..partitions {
             let name = TopicPartition::new(topic, partition);
             let end = self.client.admin().list_offset(name.clone(), OffsetSpec::Latest).await;
             let end = end.unwrap().offset.unwrap();
