@@ -396,12 +396,12 @@ impl Sender {
             part.slot.acknowledged(written.base_offset + i64::from(batch.count()) - 1);
         }
         part.slot.waiting.fetch_sub(1, Ordering::Relaxed);
+        // First, so that who hears of the end finds the memory free.
+        self.shared.budget.give(batch.bytes());
         self.flushes.ended(batch.generation, outcome.as_ref().err());
-        let bytes = batch.bytes();
         if let Some(builder) = batch.finish(outcome) {
             self.shared.recycle(builder);
         }
-        self.shared.budget.give(bytes);
     }
 
     /// Asks for a producer id when one is needed, and hands out new epochs.
